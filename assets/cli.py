@@ -1,0 +1,158 @@
+"""The ``datagen`` command.
+
+``datagen run`` drives the same Dagster assets that the UI and the daemon do, in this process, with
+its history kept in the output folder unless ``DAGSTER_HOME`` names another place.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from datagen.config import Settings, load_settings
+from datagen.errors import DatagenError
+from datagen.seeds import Format
+from schemas import ContractError
+
+console = Console()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="datagen")
+def cli() -> None:
+    """Turn human chains of thought into verified, step-labelled reasoning datasets."""
+
+
+def main() -> None:
+    """Run the command; errors of ours become one line on stderr and exit status 1."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nStopped. Run the same command again to go on from the journal.", err=True)
+        sys.exit(130)
+    except (DatagenError, ContractError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--seeds", metavar="SOURCE", help="File, folder or Hub name; default: demo seeds.")
+@click.option("--format", "seed_format", type=click.Choice(get_args(Format)), help="Its layout.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings, a datagen.toml.")
+@click.option("--limit", type=click.IntRange(min=1), help="Most seeds to read.")
+@click.option("--model", metavar="MODEL", help="Model folder or Hub name; default: embedded.")
+def run(
+    seeds: str | None,
+    seed_format: str | None,
+    out: Path,
+    config: Path | None,
+    limit: int | None,
+    model: str | None,
+) -> None:
+    """Make datasets from seeds. Interrupted, the same command goes on where it was."""
+    settings = load_settings(
+        config,
+        seeds={"path": seeds, "format": seed_format, "limit": limit},
+        engine={"model": model},
+    )
+    # Dagster and torch take seconds to import; nobody should wait for them to see --help.
+    from assets.console import RunDisplay, summary
+    from assets.progress import listening
+
+    with RunDisplay(console) as display, listening(display):
+        _materialize(settings, out)
+    console.print(summary(out, settings, display))
+
+
+@cli.command()
+@click.argument("id")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option("--rollouts", is_flag=True, help="Print the texts of the rollouts too.")
+def show(id: str, out: Path, rollouts: bool) -> None:
+    """Draw one search tree or trace. ID: a seed, prefix, node, rollout or trace."""
+    from assets.console import load_tables
+    from datagen.show import draw_tree
+
+    console.print(draw_tree(load_tables(out), id, rollouts=rollouts))
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+def doctor(out: Path) -> None:
+    """Say what this machine has, and what is missing."""
+    from datagen.doctor import examine, render
+
+    findings = examine(out)
+    console.print(render(findings))
+    if any(finding.status == "missing" for finding in findings):
+        sys.exit(1)
+
+
+@cli.command()
+def config() -> None:
+    """List every setting with its default."""
+    table = Table("setting", "default", "meaning", box=None, header_style="bold")
+    for name, default, meaning in Settings().table():
+        table.add_row(name, default, meaning)
+    console.print(table)
+
+
+def _materialize(settings: Settings, out: Path) -> None:
+    """Run all assets in this process."""
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(out / "dagster")))
+    home.mkdir(parents=True, exist_ok=True)
+    import dagster as dg
+
+    from assets.definitions import ASSETS
+    from assets.parquet_io import ParquetTables
+    from assets.workspace import Workspace
+
+    _quieten_transformers()
+    with dg.DagsterInstance.get() as instance:
+        try:
+            dg.materialize(
+                ASSETS,
+                instance=instance,
+                resources={
+                    "workspace": Workspace(
+                        out=str(out), settings_json=settings.model_dump_json()
+                    ),
+                    "io_manager": ParquetTables(out=str(out)),
+                },
+                # The event log is in the instance's history; the terminal has the bar.
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        except Exception as error:
+            # Dagster wraps what an asset raises; the user wants to read our message.
+            raise _cause(error) from error
+
+
+def _quieten_transformers() -> None:
+    """A checkpoint's own progress bar would break ours."""
+    from transformers.utils import logging as transformers_logging
+
+    disable: Callable[[], Any] = transformers_logging.disable_progress_bar
+    disable()
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first of our errors in a chain of causes, else the error itself."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, DatagenError | ContractError):
+            return at
+        at = at.__cause__ or at.__context__
+    return error

@@ -1,0 +1,165 @@
+"""What ``datagen run`` shows: a bar while it works, a table at the end."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from assets.parquet_io import CONTRACT_OF
+from datagen.config import EMBEDDED, Settings
+from datagen.errors import ConfigError
+from datagen.search.run import RunProgress
+from datagen.show import Tables
+
+_SHOWN = ("seeds", "quarantine", "prefixes", "traces", "step_labels")
+_DATASETS = ("sft", "sft_plain", "prm", "rl", "traces")
+_PLAIN_EVERY_S = 10.0
+
+
+class RunDisplay:
+    """Listens to a run and draws it.
+
+    On a terminal the search has a live bar; in a log file it has a line every ten seconds.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("[bold]search"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("search", total=None, visible=False, figures="")
+        self._printed_at = time.monotonic()
+        self.began = time.monotonic()
+        self.search: RunProgress | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def table_written(self, name: str, n_rows: int) -> None:
+        """Print a line for each table as it is finished."""
+        if name == "rollouts":
+            self._bar.update(self._task, visible=False)
+        self._console.print(Text(f"  {name:<12}{n_rows:>9,} rows"))
+
+    def search_moved(self, progress: RunProgress) -> None:
+        """Move the bar."""
+        self.search = progress
+        engine = progress.engine
+        figures = figures_of(progress)
+        if self._console.is_terminal:
+            self._bar.update(
+                self._task,
+                visible=True,
+                completed=engine.n_finished,
+                total=engine.n_searches,
+                figures=figures,
+            )
+        elif time.monotonic() - self._printed_at > _PLAIN_EVERY_S:
+            self._printed_at = time.monotonic()
+            done = f"{engine.n_finished}/{engine.n_searches}"
+            self._console.print(Text(f"  search {done}  {figures}"), soft_wrap=True)
+
+
+def figures_of(progress: RunProgress) -> str:
+    """Solved and all rollouts, tokens, and tokens per second."""
+    engine = progress.engine
+    rate = engine.n_tokens / engine.seconds if engine.seconds else 0
+    replayed = f"  {engine.n_replayed:,} replayed" if engine.n_replayed else ""
+    return (
+        f"{progress.n_correct:,}/{progress.n_rollouts:,} solved  "
+        f"{engine.n_tokens:,} tokens  {rate:,.0f} tokens/s{replayed}"
+    )
+
+
+def load_tables(out: Path) -> Tables:
+    """The tables of a run, for drawing.
+
+    Raises:
+        ConfigError: if there has been no run in this folder.
+    """
+    return Tables(
+        seeds=_table(out, "seeds"),
+        prefixes=_table(out, "prefixes"),
+        nodes=_table(out, "nodes"),
+        rollouts=_table(out, "rollouts"),
+        traces=_table(out, "traces"),
+        step_labels=_table(out, "step_labels"),
+    )
+
+
+def _table(out: Path, name: str) -> pl.DataFrame:
+    path = out / "tables" / f"{name}.parquet"
+    if not path.exists():
+        raise ConfigError(
+            f"there is no {str(path)!r}; make it with `datagen run --out {out}`, or name the "
+            "folder of an earlier run with --out"
+        )
+    return CONTRACT_OF[name].validate(pl.read_parquet(path))
+
+
+def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableType:
+    """The closing table: what was read, searched, labelled and published."""
+    frames = {name: _table(out, name) for name in (*_SHOWN, "rollouts", *_DATASETS)}
+    rollouts, labels = frames["rollouts"], frames["step_labels"]
+    n_right, n_wrong, n_unread, n_cut = (
+        rollouts.filter(pl.col("outcome") == outcome).height
+        for outcome in ("correct", "wrong", "unverifiable", "truncated")
+    )
+    decided = n_right + n_wrong
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+
+    def row(name: str, figure: str, note: str = "") -> None:
+        table.add_row(name, figure, Text(note))
+
+    refused = frames["quarantine"].height
+    row("seeds", f"{frames['seeds'].height:,}", f"{refused:,} rows refused" if refused else "")
+    row("rollouts", f"{rollouts.height:,}", f"{n_unread:,} unverifiable, {n_cut:,} truncated")
+    rate = f"{n_right / decided:.1%}" if decided else "none verified"
+    row("pass rate", rate, f"{n_right:,} right, {n_wrong:,} wrong")
+    measured = labels.filter(pl.col("n_trials") > 0).height
+    row("labelled steps", f"{measured:,}", "with rollouts of their own")
+    for name in _DATASETS:
+        row(f"dataset {name}", f"{frames[name].height:,}", "rows")
+    if display.search:
+        row("search", f"{display.search.engine.seconds:.0f} s", figures_of(display.search))
+    row("in all", f"{time.monotonic() - display.began:.0f} s")
+
+    parts: list[RenderableType] = ["", table, ""]
+    if display.search and display.search.engine.budget_spent:
+        parts.append(Text("The budget was spent before all searches had ended.", style="yellow"))
+    if settings.engine.model == EMBEDDED:
+        parts.append(
+            Text(
+                "Written by the embedded reasoner, a toy that knows one small world of word "
+                "problems.\nFor real data name a real model: --model, or engine.model in "
+                "datagen.toml."
+            )
+        )
+    folder = (out / "published").resolve()
+    parts.append(Text(f'\nload_dataset("{folder}", "prm", split="train")', style="bold green"))
+    return Group(*parts)

@@ -1,0 +1,38 @@
+"""What is shown of a table in Dagster: counts, shares, and a few rows that can be read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+_CELL = 160
+
+
+def sample_rows(frame: pl.DataFrame, columns: list[str], *, n: int = 3) -> dg.MarkdownMetadataValue:
+    """The first ``n`` rows of some columns as a Markdown table."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    for row in frame.select(columns).head(n).iter_rows():
+        lines.append("| " + " | ".join(map(_cell, row)) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def counts(frame: pl.DataFrame, column: str) -> dg.MarkdownMetadataValue:
+    """How often each value of a column occurs, as a Markdown table."""
+    tally = frame[column].value_counts(sort=True)
+    lines = [f"| {column} | rows |", "| --- | ---: |"]
+    lines += [f"| {_cell(value)} | {n:,} |" for value, n in tally.iter_rows()]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def described(frame: pl.DataFrame, *columns: str, **more: Any) -> Mapping[str, Any]:
+    """Row count, sample rows and whatever else is given."""
+    shown: dict[str, Any] = {"dagster/row_count": frame.height, **more}
+    if frame.height:
+        shown["sample"] = sample_rows(frame, list(columns))
+    return shown
+
+
+def _cell(value: Any) -> str:
+    text = str(value).replace("|", "\\|").replace("\n", " ⏎ ").replace("<", "&lt;")
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"

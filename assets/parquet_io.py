@@ -1,0 +1,41 @@
+"""Tables on disk: one Parquet file per asset, held to its contract on the way in and out."""
+
+from typing import Any, ClassVar
+
+import dagster as dg
+import polars as pl
+from upath import UPath
+
+from assets.progress import announce
+from schemas import CONTRACTS, Contract
+
+CONTRACT_OF: dict[str, type[Contract]] = {**CONTRACTS, "sft_plain": CONTRACTS["sft"]}
+"""Contract of each table that is an asset."""
+
+
+class ParquetTables(dg.ConfigurableIOManagerFactory[Any]):
+    """Stores assets as ``<out>/tables/<asset>.parquet``."""
+
+    out: str
+
+    def create_io_manager(self, context: dg.InitResourceContext) -> dg.IOManager:
+        """The manager of one run."""
+        return _ParquetTables(base_path=UPath(self.out) / "tables")
+
+
+class _ParquetTables(dg.UPathIOManager):
+    extension: ClassVar[str] = ".parquet"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def dump_to_path(self, context: dg.OutputContext, obj: pl.DataFrame, path: UPath) -> None:
+        """Validate and write; a reader never sees half a file."""
+        name = context.asset_key.path[-1]
+        frame = CONTRACT_OF[name].validate(obj)
+        fresh = path.with_name(f".{path.name}.new")
+        frame.write_parquet(str(fresh), compression="zstd")
+        fresh.replace(path)
+        announce(name, frame.height)
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> pl.DataFrame:
+        """Read and validate: the file may be older than the contract."""
+        name = context.asset_key.path[-1]
+        return CONTRACT_OF[name].validate(pl.read_parquet(str(path)))

@@ -1,0 +1,249 @@
+"""The assets: each a table, named like its contract.
+
+Every body reads inputs, makes one call into the library, and describes the result.
+"""
+
+import time
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import counts, described
+from assets.progress import report
+from assets.workspace import Workspace
+from datagen.config import EMBEDDED, Settings
+from datagen.engines.registry import open_engine
+from datagen.export import export_prm, export_rl, export_sft
+from datagen.labels.monte_carlo import label_steps, measured_traces
+from datagen.publish import Lineage, seed_sources, write_repository
+from datagen.search.journal import Journal
+from datagen.search.run import RunProgress, search_prefixes
+from datagen.seeds import read_seeds
+from datagen.traces.assemble import assemble_traces
+from datagen.traces.prefixes import make_prefixes
+
+_LOG_EVERY_S = 10.0
+
+TOY_NOTE = (
+    "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
+    "model of two million parameters that knows one small world of word problems. They show the "
+    "form of the data; they will not teach a real model mathematics."
+)
+
+
+@dg.multi_asset(
+    outs={
+        "seeds": dg.AssetOut(description="Human ⟨question, thought, answer⟩, one a row."),
+        "quarantine": dg.AssetOut(description="Rows of the source that were refused, and why."),
+    },
+    group_name="seeds",
+)
+def seed_tables(workspace: Workspace) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    """Read and check the seed source."""
+    settings = workspace.settings.seeds
+    batch = read_seeds(
+        workspace.seeds_path,
+        format=settings.format,
+        mapping=settings.mapping,
+        license=settings.license,
+        splitting=settings.splitting,
+        limit=settings.limit,
+    )
+    seeds, refused = batch.seeds, batch.quarantine
+    return (
+        dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),
+        dg.Output(refused, metadata=described(refused, "row_idx", "field", "reason")),
+    )
+
+
+@dg.asset(group_name="seeds")
+def prefixes(workspace: Workspace, seeds: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Human thoughts, truncated: the states that searches start from."""
+    frame = make_prefixes(seeds, n_prefixes=workspace.settings.prefixes.n_prefixes)
+    return dg.Output(frame, metadata=described(frame, "prefix_id", "n_steps", "n_seed_steps"))
+
+
+@dg.multi_asset(
+    outs={
+        "rollouts": dg.AssetOut(description="Completions to the end, each with its outcome."),
+        "nodes": dg.AssetOut(description="States of the search trees, chosen and rejected."),
+    },
+    group_name="search",
+)
+def search_tables(
+    context: dg.AssetExecutionContext, workspace: Workspace, prefixes: pl.DataFrame
+) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    """Search from every prefix and verify what comes out."""
+    settings = workspace.settings
+    logged_at = time.monotonic()
+
+    def moved(progress: RunProgress) -> None:
+        nonlocal logged_at
+        report(progress)
+        if time.monotonic() - logged_at > _LOG_EVERY_S:
+            logged_at = time.monotonic()
+            context.log.info(_progress_line(progress))
+
+    with Journal(workspace.journal_path) as journal:
+        found = search_prefixes(
+            prefixes,
+            open_engine(settings.engine),
+            journal,
+            config=settings.search.generate_config(),
+            budget=settings.search.budget(),
+            on_progress=moved,
+        )
+    rollouts, nodes, progress = found.rollouts, found.nodes, found.progress
+    metadata = described(
+        rollouts,
+        "prefix_id",
+        "steps",
+        "answer",
+        "gold",
+        "outcome",
+        outcomes=counts(rollouts, "outcome"),
+        pass_rate=_pass_rate(rollouts),
+        tokens_generated=progress.n_tokens,
+        completions_generated=progress.n_generated,
+        completions_replayed=progress.n_replayed,
+        seconds=progress.seconds,
+        budget_spent=progress.budget_spent,
+    )
+    return (
+        dg.Output(rollouts, metadata=metadata),
+        dg.Output(
+            nodes, metadata=described(nodes, "node_id", "factor", "text", "n_visits", "value")
+        ),
+    )
+
+
+@dg.asset(group_name="traces")
+def traces(
+    seeds: pl.DataFrame, prefixes: pl.DataFrame, rollouts: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Whole traces, human and synthetic, right and wrong."""
+    frame = assemble_traces(seeds, prefixes, rollouts)
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame, "trace_id", "provenance", "markup", outcomes=counts(frame, "outcome")
+        ),
+    )
+
+
+@dg.asset(group_name="traces")
+def step_labels(
+    workspace: Workspace, traces: pl.DataFrame, rollouts: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """How good each step is, with the evidence for it."""
+    settings = workspace.settings.labels
+    frame = label_steps(
+        traces, rollouts, min_trials=settings.min_trials, threshold=settings.threshold
+    )
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame,
+            *("text", "n_successes", "n_trials", "wilson_low", "wilson_high", "hard_label"),
+            labels=counts(frame, "hard_label"),
+        ),
+    )
+
+
+@dg.asset(group_name="datasets")
+def sft(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Verified right traces as chats, in thought-factor markup."""
+    limit = workspace.settings.export.max_per_question
+    frame = export_sft(traces, form="tagged", max_per_question=limit)
+    return dg.Output(frame, metadata=described(frame, "id", "messages"))
+
+
+@dg.asset(group_name="datasets")
+def sft_plain(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Verified right traces as chats, with a plain ``<think>`` block."""
+    limit = workspace.settings.export.max_per_question
+    frame = export_sft(traces, form="plain", max_per_question=limit)
+    return dg.Output(frame, metadata=described(frame, "id", "messages"))
+
+
+@dg.asset(group_name="datasets")
+def prm(
+    workspace: Workspace, traces: pl.DataFrame, step_labels: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Measured traces, right and wrong, with a label for each step."""
+    settings = workspace.settings
+    measured = measured_traces(step_labels, min_trials=settings.labels.min_trials)
+    frame = export_prm(
+        traces.filter(pl.col("trace_id").is_in(measured.implode())),
+        step_labels,
+        after_first_error=settings.export.after_first_error,
+    )
+    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+
+
+@dg.asset(group_name="datasets")
+def rl(seeds: pl.DataFrame, rollouts: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Questions with verifiable answers and their measured pass rate."""
+    frame = export_rl(seeds, rollouts)
+    return dg.Output(frame, metadata=described(frame, "prompt", "answer", "extra_info"))
+
+
+@dg.asset(group_name="datasets")
+def published(
+    workspace: Workspace,
+    seeds: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    traces: pl.DataFrame,
+    sft: pl.DataFrame,
+    sft_plain: pl.DataFrame,
+    prm: pl.DataFrame,
+    rl: pl.DataFrame,
+) -> dg.MaterializeResult[None]:
+    """All datasets as one folder laid out like a Hub repository, with its card."""
+    repository = write_repository(
+        workspace.published_path,
+        {"sft": sft, "sft_plain": sft_plain, "prm": prm, "rl": rl, "traces": traces},
+        lineage=_lineage(workspace.settings, seeds, rollouts),
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(repository.folder)),
+            "rows": dg.MetadataValue.json(dict(repository.rows)),
+            "bytes": repository.n_bytes,
+            "card": dg.MetadataValue.md((repository.folder / "README.md").read_text("utf-8")),
+        }
+    )
+
+
+def _pass_rate(rollouts: pl.DataFrame) -> float:
+    """Share of correct among the rollouts that could be verified; 0 if none could."""
+    decided = rollouts.filter(pl.col("outcome").is_in(["correct", "wrong"]))
+    return float((decided["outcome"] == "correct").mean() or 0.0)  # pyright: ignore[reportArgumentType]
+
+
+def _progress_line(progress: RunProgress) -> str:
+    engine = progress.engine
+    return (
+        f"{engine.n_finished}/{engine.n_searches} searches, {progress.n_rollouts:,} rollouts, "
+        f"{engine.n_tokens:,} tokens in {engine.seconds:.0f} s"
+    )
+
+
+def _lineage(settings: Settings, seeds: pl.DataFrame, rollouts: pl.DataFrame) -> Lineage:
+    shown: dict[str, Any] = {
+        f"{section}.{name}": value if isinstance(value, int | float | str) else str(value)
+        for section in ("prefixes", "search", "labels", "export")
+        for name, value in getattr(settings, section).model_dump().items()
+        if value is not None
+    }
+    toy = settings.engine.model == EMBEDDED
+    return Lineage(
+        engine=", ".join(sorted(set(rollouts["engine"]))) or "none",
+        model="embedded reasoner" if toy else settings.engine.model,
+        settings=shown,
+        code_version=f"datagen {version('datagen')}",
+        sources=seed_sources(seeds),
+        notes=(TOY_NOTE,) if toy else (),
+    )

@@ -1,0 +1,55 @@
+"""What every asset needs to know: the settings, and the folder that a run writes to."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from datagen.config import BUNDLED, Settings, load_settings
+from datagen.reasoner.bundle import SEEDS
+
+OUT_VARIABLE = "DATAGEN_OUT"
+CONFIG_VARIABLE = "DATAGEN_CONFIG"
+
+
+class Workspace(dg.ConfigurableResource[None]):
+    """Settings and output folder.
+
+    Attributes:
+        out: folder for tables, journal and published datasets.
+        settings_json: the settings as JSON; empty takes the file named by ``DATAGEN_CONFIG``, or
+            the defaults.
+    """
+
+    out: str
+    settings_json: str = ""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        if self.settings_json:
+            return Settings.model_validate_json(self.settings_json)
+        path = os.environ.get(CONFIG_VARIABLE)
+        return load_settings(Path(path) if path else None)
+
+    @property
+    def seeds_path(self) -> str:
+        """Where seeds are read from."""
+        path = self.settings.seeds.path
+        return str(SEEDS) if path == BUNDLED else path
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the engine's answers are kept."""
+        return Path(self.out) / "journal.sqlite"
+
+    @property
+    def published_path(self) -> Path:
+        """The published dataset repository."""
+        return Path(self.out) / "published"
+
+
+def default_out() -> str:
+    """Output folder outside the command line: ``DATAGEN_OUT``, else ``out``."""
+    return os.environ.get(OUT_VARIABLE, "out")

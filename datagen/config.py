@@ -1,0 +1,208 @@
+"""Every setting of the pipeline, with its default, unit and help, in one typed tree.
+
+A ``datagen.toml`` holds the same names in the same sections. An unknown name is an error, since a
+misspelt setting that is silently ignored costs a night of GPU time.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datagen.engines.protocol import Sampling
+from datagen.errors import ConfigError
+from datagen.search.generate import GenerateConfig
+from datagen.search.puct import PuctConfig
+from datagen.search.scheduler import Budget
+from datagen.seeds import Format
+from datagen.traces.splitting import Splitting
+
+EMBEDDED: Final = "embedded"
+"""Name that stands for the reasoner that ships with this package."""
+
+BUNDLED: Final = "bundled"
+"""Name that stands for the seeds that ship with this package."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SeedSettings(_Section):
+    """Where seeds come from."""
+
+    path: str = Field(
+        default=BUNDLED, description='File, folder or Hub name; "bundled" for the demo seeds'
+    )
+    format: Format = Field(default="auto", description="Layout of the source")
+    mapping: dict[str, str] = Field(
+        default_factory=dict, description="Our field name -> column of the source"
+    )
+    license: str | None = Field(
+        default=None, description="SPDX licence of the source; unset: what the source says"
+    )
+    splitting: Splitting = Field(default="auto", description="How a thought is split into steps")
+    limit: int | None = Field(
+        default=None, ge=1, description="Most usable seeds to read; unset: all"
+    )
+
+
+class PrefixSettings(_Section):
+    """How human thoughts are truncated."""
+
+    n_prefixes: int = Field(
+        default=1, ge=0, description="Truncations per human thought, besides the bare question"
+    )
+
+
+class EngineSettings(_Section):
+    """The language model."""
+
+    kind: Literal["transformers"] = Field(default="transformers", description="Engine")
+    model: str = Field(
+        default=EMBEDDED, description='Model folder or Hub name; "embedded" is the shipped one'
+    )
+    device: str = Field(
+        default="auto", description='"cpu", "cuda", …; "auto": a GPU if there is one'
+    )
+    dtype: str = Field(default="auto", description='"float32", "bfloat16"; "auto": by device')
+    batch_size: int = Field(default=384, ge=1, description="Samples decoded side by side")
+
+
+class SearchSettings(_Section):
+    """Rollouts and tree search."""
+
+    n_simulations: int = Field(default=6, ge=0, description="PUCT simulations per search")
+    n_root_rollouts: int = Field(default=8, ge=1, description="On-policy rollouts from each root")
+    n_rollouts: int = Field(default=1, ge=1, description="On-policy rollouts from each segment")
+    replica_temperatures: tuple[float, ...] = Field(
+        default=(0.8, 1.2), min_length=1, description="One replica per entry proposes each segment"
+    )
+    c_puct: float = Field(default=1.5, ge=0, description="Weight of the prior against the value")
+    min_prior: float = Field(
+        default=0.02, ge=0, le=1, description="Less likely factors are not tried"
+    )
+    temperature: float = Field(
+        default=1.0, gt=0, description="Of rollouts; any value but 1 makes them off-policy"
+    )
+    max_step_tokens: int = Field(default=64, ge=1, description="Longest segment, tokens")
+    max_tokens: int = Field(default=256, ge=1, description="Longest rollout, tokens")
+    n_label_rollouts: int = Field(
+        default=4, ge=0, description="Completions after each step of a measured trace"
+    )
+    n_right_traces: int = Field(default=1, ge=0, description="Right traces to measure per search")
+    n_wrong_traces: int = Field(default=1, ge=0, description="Wrong traces to measure per search")
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="Stop after so many generated tokens; unset: no limit"
+    )
+    budget_seconds: float | None = Field(
+        default=None, gt=0, description="Stop after so many seconds of search; unset: no limit"
+    )
+
+    def generate_config(self) -> GenerateConfig:
+        """As the search takes it."""
+        return GenerateConfig(
+            puct=PuctConfig(
+                n_simulations=self.n_simulations,
+                n_root_rollouts=self.n_root_rollouts,
+                n_rollouts=self.n_rollouts,
+                replica_temperatures=self.replica_temperatures,
+                c_puct=self.c_puct,
+                min_prior=self.min_prior,
+                max_step_tokens=self.max_step_tokens,
+                rollout=Sampling(temperature=self.temperature, max_tokens=self.max_tokens),
+            ),
+            n_label_rollouts=self.n_label_rollouts,
+            n_right_traces=self.n_right_traces,
+            n_wrong_traces=self.n_wrong_traces,
+        )
+
+    def budget(self) -> Budget:
+        """As the scheduler takes it."""
+        return Budget(max_tokens=self.budget_tokens, max_seconds=self.budget_seconds)
+
+
+class LabelSettings(_Section):
+    """From rollouts to step labels."""
+
+    min_trials: int = Field(default=3, ge=1, description="Fewest trials that can call a step wrong")
+    threshold: float = Field(
+        default=0.0, ge=0, lt=1, description="A step whose Monte-Carlo value is above this is good"
+    )
+
+
+class ExportSettings(_Section):
+    """What goes into the datasets."""
+
+    max_per_question: int = Field(default=4, ge=1, description="Most SFT rows per question")
+    after_first_error: Literal["keep", "drop"] = Field(
+        default="keep", description="PRM steps behind the first wrong one"
+    )
+
+
+class Settings(_Section):
+    """All settings; sections as in ``datagen.toml``."""
+
+    seeds: SeedSettings = SeedSettings()
+    prefixes: PrefixSettings = PrefixSettings()
+    engine: EngineSettings = EngineSettings()
+    search: SearchSettings = SearchSettings()
+    labels: LabelSettings = LabelSettings()
+    export: ExportSettings = ExportSettings()
+
+    def table(self) -> Iterator[tuple[str, str, str]]:
+        """Every setting as ``(section.name, default as TOML would have it, help)``."""
+        for section, field in type(self).model_fields.items():
+            kind = field.annotation
+            assert isinstance(kind, type) and issubclass(kind, BaseModel)
+            for name, setting in kind.model_fields.items():
+                default = setting.get_default(call_default_factory=True)
+                yield f"{section}.{name}", _toml(default), setting.description or ""
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case None:
+            return "unset"
+        case str():
+            return f'"{value}"'
+        case tuple():
+            return f"[{', '.join(map(str, value))}]"
+        case _:
+            return str(value)
+
+
+def load_settings(path: Path | None = None, **overrides: dict[str, Any]) -> Settings:
+    """Read settings from a TOML file, then lay ``overrides`` over it.
+
+    Args:
+        path: the file; ``None`` for defaults only.
+        overrides: section -> {name: value}; a value of ``None`` leaves the setting as it was.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a setting is unknown or out of range.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read the settings file {str(path)!r}: {error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{str(path)!r} is not valid TOML: {error}") from error
+    for section, values in overrides.items():
+        given = {name: value for name, value in values.items() if value is not None}
+        tree[section] = {**tree.get(section, {}), **given}
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        where = f" in {str(path)!r}" if path else ""
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}={item['input']!r}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigError(
+            f"bad settings{where}: {problems}. `datagen config` lists every setting"
+        ) from error

@@ -1,0 +1,135 @@
+"""What a search may ask of a language model, and what comes back.
+
+The unit is one sample, not one prompt: each has its own key, seed and journal entry, so samples of
+one prompt are independent and can be topped up later. An engine is handed batches and answers each
+request of a batch in order. The order and make-up of batches is the scheduler's business; a
+request's seed depends on its key alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+Finish = Literal["stop", "length", "context"]
+"""Why a completion ended: by itself, at ``max_tokens``, or for want of room in the context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+        temperature: 0 decodes greedily.
+        top_p: nucleus mass, in (0, 1].
+        max_tokens: most tokens to generate.
+        stop: strings after which the completion ends; they stay part of its text.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """One sample of a continuation of ``prompt``; ``sample_idx`` tells its siblings apart."""
+
+    prompt: str
+    sampling: Sampling
+    sample_idx: int
+
+    @cached_property
+    def identity(self) -> str:
+        """Canonical text of the request, to which the journal adds the engine's fingerprint."""
+        fields = [self.prompt, asdict(self.sampling), self.sample_idx]
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+    @cached_property
+    def seed(self) -> int:
+        """Seed of this sample's randomness, 64 bits drawn from its identity."""
+        return int.from_bytes(hashlib.sha256(self.identity.encode()).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class ChoiceRequest:
+    """The probability with which each of ``choices`` would follow ``prompt``."""
+
+    prompt: str
+    choices: tuple[str, ...]
+
+    @cached_property
+    def identity(self) -> str:
+        """Canonical text of the request, to which the journal adds the engine's fingerprint."""
+        fields = [self.prompt, self.choices]
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+Request = CompletionRequest | ChoiceRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Generated text.
+
+    Attributes:
+        text: what follows the prompt, stop string included, end-of-text token not.
+        finish: why it ended.
+        logprobs: natural log-probability of each token, untempered, ``(n_tokens,)``.
+        ends: offset in ``text`` at which each token ends, in characters, ``(n_tokens,)``. A closing
+            end-of-text token has an entry as well, at the end of the text.
+    """
+
+    text: str
+    finish: Finish
+    logprobs: tuple[float, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens generated, the end-of-text token included."""
+        return len(self.logprobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Answer to a :class:`ChoiceRequest`.
+
+    Attributes:
+        probabilities: in the order of the choices; they need not sum to one, since the model could
+            have written something else.
+    """
+
+    probabilities: tuple[float, ...]
+
+
+Answer = Completion | Choice
+
+
+class Engine(Protocol):
+    """A language model that can be asked.
+
+    Attributes:
+        fingerprint: identifies whatever shapes the output: model, revision, dtype, sampler version.
+            It is part of every journal key.
+        batch_size: most requests handed over in one call.
+        concurrency: most calls under way at once.
+    """
+
+    fingerprint: str
+    batch_size: int
+    concurrency: int
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """Sample one completion per request, in order.
+
+        A bad completion is data. Only a broken engine raises :class:`~datagen.errors.EngineError`.
+        """
+        ...
+
+    async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        """Score the choices of each request, in order."""
+        ...

@@ -1,0 +1,394 @@
+"""Engine ``transformers``: batched sampling in this process, on CPU or one GPU.
+
+It decodes by its own loop rather than ``generate``. In a search, many samples share a prompt and
+end at different lengths: each distinct prompt is read once, its cache is copied to its samples, and
+samples leave the batch as soon as they end, so the tail of a batch costs little. Each sample draws
+its randomness from its own seed, by inverting the cumulative distribution; what else is in the
+batch changes its tokens only through floating-point rounding, and not at all if the same batch is
+run again on the same machine.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+from datagen.engines.protocol import (
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Finish,
+    Sampling,
+)
+from datagen.errors import EngineError
+
+_SAMPLER_VERSION: Final = "1"
+"""Part of the fingerprint; raise it with any change that alters what a seed yields."""
+
+_COMPACT_AT: Final = 0.8
+"""Ended samples leave the batch once this share is left: leaving costs a copy of the cache."""
+
+
+class TransformersEngine:
+    """A causal language model from a local folder or the Hub, sampled in batches.
+
+    Args:
+        model: folder or Hub name of the model.
+        device: ``"auto"`` takes the first GPU if there is one, else the CPU.
+        dtype: ``"auto"`` is float32 on the CPU and bfloat16 on a GPU.
+        batch_size: most samples decoded side by side.
+
+    Raises:
+        EngineError: if the model cannot be loaded.
+    """
+
+    concurrency = 1
+
+    def __init__(
+        self, model: str, *, device: str = "auto", dtype: str = "auto", batch_size: int = 256
+    ) -> None:
+        self.batch_size = batch_size
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if dtype == "auto":
+            dtype = "float32" if device == "cpu" else "bfloat16"
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
+            self._model: Any = loaded.to(device).eval()
+        except (OSError, ValueError, AttributeError, RuntimeError) as error:
+            raise EngineError(
+                f"cannot load model {model!r} on device {device!r} as {dtype!r}: {error}. "
+                "Set engine.model to a folder with config.json and weights, or to a Hub name"
+            ) from error
+        self._device = torch.device(device)
+        self._context = int(self._model.config.max_position_embeddings)
+        self._end = int(self._tokenizer.eos_token_id)
+        self._pieces = _TokenPieces(self._tokenizer)
+        self.fingerprint = (
+            f"transformers:{Path(model).name}:{_digest(model, self._model)[:12]}"
+            f":{dtype}:sampler{_SAMPLER_VERSION}"
+        )
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """Sample one completion per request; blocks until the whole batch has ended."""
+        with torch.inference_mode():
+            return self._decode(requests)
+
+    async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        """Probability of each choice as the product of its tokens' probabilities."""
+        with torch.inference_mode():
+            return self._score(requests)
+
+    # --- choices -----------------------------------------------------------------------------
+
+    def _score(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        prompts = [self._tokenizer(r.prompt)["input_ids"] for r in requests]
+        tokens = [[self._tokenizer(c)["input_ids"] for c in r.choices] for r in requests]
+        if all(len(ids) == 1 for choices in tokens for ids in choices):
+            logits = self._prefill(prompts).logits
+            probabilities = torch.softmax(logits, dim=-1).cpu()
+            return [
+                Choice(tuple(probabilities[row, [ids[0] for ids in choices]].tolist()))
+                for row, choices in enumerate(tokens)
+            ]
+        answers: list[Choice] = []
+        for prompt, choices in zip(prompts, tokens, strict=True):
+            logprobs = self._teacher_forced([prompt + ids for ids in choices])
+            answers.append(
+                Choice(
+                    tuple(
+                        float(torch.exp(row[len(prompt) - 1 : len(prompt) - 1 + len(ids)].sum()))
+                        for row, ids in zip(logprobs, choices, strict=True)
+                    )
+                )
+            )
+        return answers
+
+    def _teacher_forced(self, rows: list[list[int]]) -> torch.Tensor:
+        """Log-probability of each next token; shape ``(rows, longest - 1)``, right-padded."""
+        longest = max(map(len, rows))
+        ids = torch.tensor([row + [self._end] * (longest - len(row)) for row in rows])
+        ids = ids.to(self._device)
+        logits = self._model(input_ids=ids[:, :-1], use_cache=False).logits.float()
+        return logits.log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1).cpu()
+
+    # --- sampling ----------------------------------------------------------------------------
+
+    def _decode(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        texts = list(dict.fromkeys(r.prompt for r in requests))
+        ids = dict(zip(texts, self._tokenizer(texts)["input_ids"], strict=True))
+        rows: list[_Row | None] = [
+            _Row.begin(request, room=self._context - len(ids[request.prompt]))
+            for request in requests
+        ]
+        live = [idx for idx, row in enumerate(rows) if row is not None]
+        if live:
+            prompts = list(dict.fromkeys(requests[idx].prompt for idx in live))
+            most = max(rows[idx].limit for idx in live)  # type: ignore[union-attr]
+            state = self._prefill([ids[prompt] for prompt in prompts], capacity=most)
+            position = {prompt: row for row, prompt in enumerate(prompts)}
+            state.keep(torch.tensor([position[requests[idx].prompt] for idx in live]))
+            self._sample_until_done([row for row in rows if row is not None], state)
+        return [self._finished(row) for row in rows]
+
+    def _sample_until_done(self, rows: list["_Row"], state: "_State") -> None:
+        """Draw a token for every row until each has ended."""
+        stops = {stop: self._stop_ids(stop) for row in rows for stop in row.sampling.stop}
+        temperature = torch.tensor([row.sampling.temperature for row in rows])
+        top_p = torch.tensor([row.sampling.top_p for row in rows])
+        uniforms = torch.from_numpy(np.stack([row.uniforms(state.capacity) for row in rows]))
+        for n_drawn in range(state.capacity):
+            logits = state.logits.float().cpu()
+            drawn = _draw(logits, temperature, top_p, uniforms[:, n_drawn])
+            logprobs = logits.log_softmax(-1).gather(-1, drawn[:, None]).squeeze(-1)
+            for row, token, logprob in zip(rows, drawn.tolist(), logprobs.tolist(), strict=True):
+                if row.live:
+                    row.append(token, logprob)
+                    if token == self._end or self._stopped(row, stops):
+                        row.finish, row.live = "stop", False
+                    elif len(row.tokens) == row.limit:
+                        row.live = False
+            keep = [idx for idx, row in enumerate(rows) if row.live]
+            if not keep:
+                return
+            if len(keep) <= _COMPACT_AT * len(rows):
+                kept = torch.tensor(keep)
+                rows = [rows[idx] for idx in keep]
+                drawn, temperature, top_p = drawn[kept], temperature[kept], top_p[kept]
+                uniforms = uniforms[kept]
+                state.keep(kept)
+            self._advance(state, drawn)
+
+    def _prefill(self, prompts: list[list[int]], *, capacity: int = 0) -> "_State":
+        """Read the prompts, padded on the left, and leave room for ``capacity`` tokens."""
+        longest = max(map(len, prompts))
+        padded = [[self._end] * (longest - len(p)) + p for p in prompts]
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+        ids, mask = torch.tensor(padded).to(self._device), mask.to(self._device)
+        cache = Cache(
+            layers=[
+                _SlabLayer(longest + capacity) for _ in range(self._model.config.num_hidden_layers)
+            ]
+        )
+        output = self._model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return _State(cache, mask, output.logits[:, -1], capacity)
+
+    def _advance(self, state: "_State", drawn: torch.Tensor) -> None:
+        """Feed one token per row."""
+        tokens = drawn.to(self._device)[:, None]
+        state.mask = torch.cat([state.mask, torch.ones_like(tokens)], dim=1)
+        output = self._model(
+            input_ids=tokens,
+            attention_mask=state.mask,
+            position_ids=state.mask.sum(-1, keepdim=True) - 1,
+            past_key_values=state.cache,
+            use_cache=True,
+        )
+        state.logits = output.logits[:, -1]
+
+    def _stop_ids(self, stop: str) -> int | None:
+        """The token that is this stop string, or ``None`` if it takes several."""
+        ids = self._tokenizer(stop, add_special_tokens=False)["input_ids"]
+        return ids[0] if len(ids) == 1 else None
+
+    def _stopped(self, row: "_Row", stops: dict[str, int | None]) -> bool:
+        for stop in row.sampling.stop:
+            if stops[stop] == row.tokens[-1]:
+                return True
+            # A string of several tokens can end inside one; look at the last few decoded ones.
+            if stops[stop] is None and stop in self._tokenizer.decode(
+                row.tokens[-len(stop.encode()) - 1 :]
+            ):
+                return True
+        return False
+
+    def _finished(self, row: "_Row | None") -> Completion:
+        if row is None:
+            return Completion("", "context", (), ())
+        text, ends = self._pieces.join(row.tokens, end=self._end)
+        return Completion(text, row.finish, tuple(row.logprobs), ends)
+
+
+class _Row:
+    """A sample that is being decoded."""
+
+    def __init__(self, request: CompletionRequest, limit: int) -> None:
+        self.sampling: Sampling = request.sampling
+        self.limit = limit
+        self.seed = request.seed
+        self.tokens: list[int] = []
+        self.logprobs: list[float] = []
+        self.finish: Finish = "length"
+        self.live = True
+
+    @classmethod
+    def begin(cls, request: CompletionRequest, *, room: int) -> "_Row | None":
+        """A row limited by ``room`` in the context; ``None`` if not one token fits."""
+        limit = min(request.sampling.max_tokens, room)
+        return cls(request, limit) if limit > 0 else None
+
+    def append(self, token: int, logprob: float) -> None:
+        self.tokens.append(token)
+        self.logprobs.append(logprob)
+
+    def uniforms(self, length: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """One uniform number per token to come."""
+        return np.random.Generator(np.random.Philox(self.seed)).random(length, dtype=np.float32)
+
+
+class _State:
+    """Cache, attention mask and next-token logits of the rows in the batch."""
+
+    def __init__(
+        self, cache: Cache, mask: torch.Tensor, logits: torch.Tensor, capacity: int
+    ) -> None:
+        self.cache, self.mask, self.logits, self.capacity = cache, mask, logits, capacity
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Select (and repeat) rows."""
+        rows = rows.to(self.mask.device)
+        self.mask, self.logits = self.mask[rows], self.logits[rows]
+        for layer in self.cache.layers:
+            layer.reorder_cache(rows)  # pyright: ignore[reportArgumentType]
+
+
+class _SlabLayer(CacheLayerMixin):
+    """Keys and values in one buffer of known size; attention sees only the filled part.
+
+    The library's dynamic cache copies everything for each token, and its static one attends over
+    the empty part too.
+    """
+
+    is_compileable = False
+    is_sliding = False
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._length = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Allocate for the batch that arrives."""
+        rows, heads, _, width = key_states.shape
+        shape = (rows, heads, self._capacity, width)
+        self.keys, self.values = key_states.new_empty(shape), value_states.new_empty(shape)
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append, and return everything so far; shapes ``(rows, heads, length, width)``."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        assert self.keys is not None and self.values is not None
+        length = self._length + key_states.shape[-2]
+        self.keys[:, :, self._length : length] = key_states
+        self.values[:, :, self._length : length] = value_states
+        self._length = length
+        return self.keys[:, :, :length], self.values[:, :, :length]
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:  # type: ignore[override]
+        """Select rows, copying only the filled part."""
+        assert self.keys is not None and self.values is not None
+        for name in ("keys", "values"):
+            old: torch.Tensor = getattr(self, name)
+            new = old.new_empty((len(beam_idx), *old.shape[1:]))
+            new[:, :, : self._length] = old[:, :, : self._length].index_select(0, beam_idx)
+            setattr(self, name, new)
+
+    def get_seq_length(self) -> int:
+        """Tokens held."""
+        return self._length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Length and offset of the keys that a mask must cover."""
+        return self._length + query_length, 0
+
+    def get_max_length(self) -> int:
+        """Tokens that fit."""
+        return self._capacity
+
+
+class _TokenPieces:
+    """Joins tokens into text and tells where each one ends.
+
+    A character can be spread over several byte-level tokens; its offset is then counted for the
+    last of them.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._whole: dict[int, str | None] = {}
+
+    def join(self, tokens: list[int], *, end: int) -> tuple[str, tuple[int, ...]]:
+        """The text without a closing end token, and each token's end offset."""
+        kept = tokens[:-1] if tokens and tokens[-1] == end else tokens
+        pieces = [self._piece(token) for token in kept]
+        text = self._tokenizer.decode(kept)
+        if None not in pieces and "".join(p for p in pieces if p is not None) == text:
+            ends = [int(end) for end in np.cumsum([len(p or "") for p in pieces])]
+        else:
+            ends = [len(self._tokenizer.decode(kept[: n + 1])) for n in range(len(kept))]
+            ends = [min(end, len(text)) for end in ends]
+        if len(kept) < len(tokens):
+            ends.append(len(text))
+        return text, tuple(ends)
+
+    def _piece(self, token: int) -> str | None:
+        """The token's own text; ``None`` if it is not whole characters."""
+        if token not in self._whole:
+            piece = self._tokenizer.decode([token])
+            self._whole[token] = None if "�" in piece else piece
+        return self._whole[token]
+
+
+def _draw(
+    logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, uniform: torch.Tensor
+) -> torch.Tensor:
+    """One token per row; logits ``(rows, vocabulary)``, the rest ``(rows,)``."""
+    greedy = logits.argmax(-1)
+    scaled = logits / temperature.clamp(min=1e-6)[:, None]
+    probabilities = scaled.softmax(-1)
+    if bool((top_p < 1).any()):
+        ordered, order = probabilities.sort(-1, descending=True)
+        before = ordered.cumsum(-1) - ordered
+        ordered[before >= top_p[:, None]] = 0
+        probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
+    cumulative = probabilities.cumsum(-1)
+    target = uniform[:, None] * cumulative[:, -1:]
+    sampled = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+    # Rounding can push the target past the last token that has any mass.
+    sampled = sampled.clamp(max=logits.shape[-1] - 1)
+    sampled = torch.where(
+        probabilities.gather(-1, sampled[:, None]).squeeze(-1) > 0, sampled, greedy
+    )
+    return torch.where(temperature > 0, sampled, greedy)
+
+
+def _digest(name: str, model: Any) -> str:
+    """Hash of the weights; for a Hub model the commit stands for them."""
+    commit = getattr(model.config, "_commit_hash", None)
+    digest = hashlib.sha256(str(commit).encode())
+    folder = Path(name)
+    if folder.is_dir():
+        for path in sorted((*folder.glob("*.safetensors"), *folder.glob("*.json"))):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()

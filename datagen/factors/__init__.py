@@ -1,0 +1,1 @@
+"""Thought factors: the action space of reasoning."""

@@ -1,0 +1,1 @@
+"""Labels of steps, from the outcomes of rollouts."""

@@ -1,0 +1,1 @@
+"""How each job is asked of a model."""

@@ -1,0 +1,121 @@
+"""What a search asks of a policy, in the reasoner's own markup: prompts, samples and readings.
+
+The only place where states turn into prompts and completions into steps. A policy that thinks in
+other words than native tags needs another module with these functions, and nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from datagen.engines.protocol import Choice, ChoiceRequest, Completion, CompletionRequest, Sampling
+from datagen.factors.taxonomy import Factor
+from datagen.traces.markup import (
+    THINK_END,
+    ParsedTail,
+    end_tag,
+    parse_tail,
+    render_thought,
+    start_tag,
+)
+from datagen.traces.model import Step, Trace
+
+QUESTION: Final = "Question: "
+_ACTIONS: Final = (*(start_tag(factor) for factor in Factor), THINK_END)
+
+
+def prompt_of(state: Trace) -> str:
+    """The text that the policy continues from ``state``."""
+    return f"{QUESTION}{state.question}\n{render_thought(state.steps)}"
+
+
+def prior_request(state: Trace) -> ChoiceRequest:
+    """Ask for the distribution over the next thought factor."""
+    return ChoiceRequest(prompt_of(state), _ACTIONS)
+
+
+def read_prior(answer: Choice, *, min_prior: float) -> dict[Factor, float]:
+    """The legal factors and their priors, which sum to one; never empty.
+
+    Ending the thought without an answer step is the same decision as answering, so its probability
+    goes to :attr:`Factor.ANSWER`. Factors below ``min_prior`` are not worth a rollout and illegal.
+    """
+    mass = dict(zip(Factor, answer.probabilities, strict=False))
+    mass[Factor.ANSWER] += answer.probabilities[-1]
+    total = sum(mass.values())
+    if total <= 0:
+        return {Factor.OTHER: 1.0}
+    legal = {factor: p for factor, p in mass.items() if p / total >= min_prior}
+    legal = legal or {max(mass, key=mass.__getitem__): 1.0}
+    kept = sum(legal.values())
+    return {factor: p / kept for factor, p in legal.items()}
+
+
+def rollout_requests(
+    state: Trace, n: int, *, sampling: Sampling, first: int = 0
+) -> list[CompletionRequest]:
+    """Ask for ``n`` completions of ``state`` to the end."""
+    prompt = prompt_of(state)
+    return [CompletionRequest(prompt, sampling, first + idx) for idx in range(n)]
+
+
+def segment_request(
+    state: Trace, factor: Factor, *, temperature: float, max_tokens: int, sample_idx: int
+) -> CompletionRequest:
+    """Ask one replica for the next step under ``factor``.
+
+    The answer is the last action, so its segment runs on through the visible answer.
+    """
+    stop = () if factor is Factor.ANSWER else (end_tag(factor),)
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, stop=stop)
+    return CompletionRequest(prompt_of(state) + start_tag(factor), sampling, sample_idx)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A completion, read.
+
+    Attributes:
+        steps: the whole steps that the completion adds.
+        answer: the visible answer, if it came to one.
+        rest: text that could not be read as steps.
+        n_tokens: tokens per step, ``(n_steps,)``.
+        min_logprobs: least token log-probability per step, ``(n_steps,)``; 0 for a step that took
+            no token.
+    """
+
+    steps: tuple[Step, ...]
+    answer: str | None
+    rest: str
+    n_tokens: tuple[int, ...]
+    min_logprobs: tuple[float, ...]
+
+
+def read_rollout(completion: Completion) -> Reading:
+    """Read a completion that began at the start of a step."""
+    return _read(completion, parse_tail(completion.text), shift=0)
+
+
+def read_segment(completion: Completion, factor: Factor) -> Reading:
+    """Read a completion that began inside a step of ``factor``, behind its opening tag."""
+    opening = start_tag(factor)
+    return _read(completion, parse_tail(opening + completion.text), shift=len(opening))
+
+
+def _read(completion: Completion, tail: ParsedTail, *, shift: int) -> Reading:
+    counts: list[int] = []
+    lowest: list[float] = []
+    at = 0
+    for _, end in tail.offsets:
+        begin = at
+        while at < completion.n_tokens and completion.ends[at] <= end - shift:
+            at += 1
+        counts.append(at - begin)
+        lowest.append(min(completion.logprobs[begin:at], default=0.0))
+    answer = tail.answer if completion.finish == "stop" else None
+    return Reading(tail.steps, answer, tail.rest, tuple(counts), tuple(lowest))
+
+
+def states_along(state: Trace, steps: Sequence[Step]) -> list[Trace]:
+    """The states that ``steps`` pass through, the one after all of them last."""
+    return [state.extended(*steps[: n + 1]) for n in range(len(steps))]

@@ -1,0 +1,74 @@
+"""The configs of a published dataset: one per consumer, each with its contract.
+
+The surprising fact: no config has a column that its consumer does not read. Trainers look at every
+column, and one too many breaks them loudly or, worse, silently. What people want besides is in
+``traces``, to be joined by id.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from schemas import Contract, Prm, Rl, Sft, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One config.
+
+    Attributes:
+        contract: what its table holds.
+        purpose: what it is for, as the card says it.
+        n_chars: expression for the characters of a row that a model would read.
+    """
+
+    contract: type[Contract]
+    purpose: str
+    n_chars: Callable[[], pl.Expr]
+
+
+def _chat(column: str) -> Callable[[], pl.Expr]:
+    content = pl.element().struct.field("content")
+    return lambda: pl.col(column).list.eval(content.str.len_chars()).list.sum()
+
+
+def _stepwise() -> pl.Expr:
+    # One separator stands after each step.
+    steps = pl.col("completions").list.eval(pl.element().str.len_chars() + 1).list.sum()
+    return pl.col("prompt").str.len_chars() + steps
+
+
+def _whole() -> pl.Expr:
+    return pl.col("question").str.len_chars() + pl.col("markup").str.len_chars()
+
+
+CONFIGS: Final[dict[str, Config]] = {
+    "sft": Config(
+        Sft,
+        "supervised fine-tuning; each step of the thought stands in thought-factor tags",
+        _chat("messages"),
+    ),
+    "sft_plain": Config(
+        Sft,
+        "supervised fine-tuning; the thought is prose between `<think>` and `</think>`",
+        _chat("messages"),
+    ),
+    "prm": Config(
+        Prm,
+        "process reward models; a label and a score for each step, of right and wrong traces",
+        _stepwise,
+    ),
+    "rl": Config(
+        Rl,
+        "reinforcement learning; questions with a gold answer and their pass rate",
+        _chat("prompt"),
+    ),
+    "traces": Config(
+        Trace,
+        "analysis; whole traces, right and wrong, in which each step says where it came from",
+        _whole,
+    ),
+}
+"""Every config by name, in the order of the card; the first one that has rows is the default."""

@@ -1,0 +1,88 @@
+"""The YAML at the head of the card: what the Hub and ``load_dataset`` read.
+
+The surprising fact: features are written here although every Parquet file has a schema. Parquet
+cannot say everything that ``datasets`` distinguishes, and a config whose features are only inferred
+may not concatenate with ordinary data. ``num_examples`` is enforced by readers, so this is written
+last, from what was written.
+"""
+
+# datasets ships no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+from collections.abc import Mapping
+from typing import Final
+
+from datagen.publish.configs import CONFIGS
+from datagen.publish.licenses import hub_license
+from datagen.publish.lineage import Lineage
+from datagen.publish.parquet import Written
+
+TAGS: Final = (
+    "synthetic",
+    "reasoning",
+    "chain-of-thought",
+    "process-reward-model",
+    "reinforcement-learning",
+    "datagen",
+)
+
+_SIZES: Final = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+)
+
+
+def front_matter(written: Mapping[str, Written], *, lineage: Lineage, title: str) -> str:
+    """The YAML block, between its ``---`` lines.
+
+    Args:
+        written: the configs that have rows, in the order of the card; the first is the default.
+        lineage: for the licence.
+        title: the dataset's name for people.
+    """
+    # Takes seconds to import, and whoever only reads a card's statistics does not need it.
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+    from datasets.splits import SplitDict, SplitInfo
+    from huggingface_hub import DatasetCardData
+
+    default = next(iter(written))
+    license, license_name = hub_license(lineage.licenses)
+    data = DatasetCardData(
+        license=license,
+        pretty_name=title,
+        tags=list(TAGS),
+        task_categories=["text-generation"],
+        size_categories=[_size(sum(config.n_rows for config in written.values()))],
+        configs=[
+            {
+                "config_name": name,
+                "data_files": [{"split": "train", "path": f"{name}/train-*"}],
+                **({"default": True} if name == default else {}),
+            }
+            for name in written
+        ],
+        license_name=license_name,
+    )
+    infos = {
+        name: DatasetInfo(
+            features=CONFIGS[name].contract.features(),
+            splits=SplitDict(
+                {"train": SplitInfo("train", num_bytes=size.n_bytes, num_examples=size.n_rows)}
+            ),
+            download_size=size.n_file_bytes,
+            dataset_size=size.n_bytes,
+        )
+        for name, size in written.items()
+    }
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _size(n_rows: int) -> str:
+    return next((name for limit, name in _SIZES if n_rows < limit), "n>1B")

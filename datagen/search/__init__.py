@@ -1,0 +1,1 @@
+"""Searches as ask/tell generators, the scheduler that drives them, and the journal."""

@@ -1,0 +1,232 @@
+"""Run the search over a table of prefixes and write down what it found, as tables.
+
+The tables hold nothing that is not in the journal; they are what the journal says, in the words of
+the contracts. Row order follows the prefixes and the order of asking, never the clock.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from datagen.engines.protocol import Completion, CompletionRequest, Engine
+from datagen.prompts.native import states_along
+from datagen.search.evidence import Rollout, Tally, Verify, state_key, tally
+from datagen.search.generate import GenerateConfig, generate
+from datagen.search.journal import Journal, journal_key
+from datagen.search.puct import Node as TreeNode
+from datagen.search.puct import SearchTree
+from datagen.search.scheduler import Budget, Progress, Scheduler
+from datagen.traces.prefixes import prefix_trace
+from datagen.verify import Outcome, Verdict, verify_completion
+from schemas import Node as NodeContract
+from schemas import Rollout as RolloutContract
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """What a run shows while it goes on.
+
+    Attributes:
+        engine: the scheduler's view.
+        n_rollouts: rollouts verified so far; ``n_correct`` of them correct.
+    """
+
+    engine: Progress
+    n_rollouts: int = 0
+    n_correct: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTables:
+    """Result of a run: tables ``rollouts`` and ``nodes``, and what it took."""
+
+    rollouts: pl.DataFrame
+    nodes: pl.DataFrame
+    progress: Progress
+
+
+def search_prefixes(
+    prefixes: pl.DataFrame,
+    engine: Engine,
+    journal: Journal,
+    *,
+    config: GenerateConfig,
+    budget: Budget | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
+) -> SearchTables:
+    """Search from every prefix at once.
+
+    Args:
+        prefixes: table ``prefixes``.
+        engine: the policy.
+        journal: answers already known, and where new ones go.
+        config: settings of each search.
+        budget: when to stop; searches that have begun then return what they have.
+        on_progress: called after each batch of the engine.
+
+    Raises:
+        EngineError: if the engine is broken; run again to go on from the journal.
+    """
+    run = RunProgress(Progress())
+    rows = list(prefixes.iter_rows(named=True))
+
+    def counted(verify: Verify) -> Verify:
+        def judge(completion: Completion) -> Verdict:
+            verdict = verify(completion)
+            run.n_rollouts += 1
+            run.n_correct += verdict.outcome is Outcome.CORRECT
+            return verdict
+
+        return judge
+
+    def report(progress: Progress) -> None:
+        run.engine = progress
+        if on_progress:
+            on_progress(run)
+
+    scheduler = Scheduler[SearchTree](engine, journal, budget=budget, on_progress=report)
+    searches = (
+        (row["prefix_id"], generate(prefix_trace(row), config, counted(verifier_of(row))))
+        for row in rows
+    )
+    trees = scheduler.run(searches, n_searches=len(rows))
+    tables = [
+        _Tables(row, trees[row["prefix_id"]], engine.fingerprint)
+        for row in rows
+        if row["prefix_id"] in trees
+    ]
+    return SearchTables(
+        RolloutContract.from_rows([row for table in tables for row in table.rollouts()]),
+        NodeContract.from_rows([row for table in tables for row in table.nodes()]),
+        scheduler.progress,
+    )
+
+
+def verifier_of(prefix: Mapping[str, Any]) -> Verify:
+    """How completions of one prefix are judged."""
+
+    def verify(completion: Completion) -> Verdict:
+        return verify_completion(
+            completion.text,
+            prefix["answer"],
+            verifier=prefix["verifier"],
+            finished=completion.finish == "stop",
+        )
+
+    return verify
+
+
+class _Tables:
+    """The rows of one search."""
+
+    def __init__(self, prefix: Mapping[str, Any], tree: SearchTree, fingerprint: str) -> None:
+        self._prefix = prefix
+        self._tree = tree
+        self._fingerprint = fingerprint
+        self._nodes = list(_walk(tree.root))
+        self._ids = {id(node.state): self._node_id(node) for node in self._nodes}
+        self._tallies = tally(tree.rollouts)
+        self._source = self._step_sources()
+
+    def _key(self, request: CompletionRequest) -> str:
+        return journal_key(self._fingerprint, request)
+
+    def _node_id(self, node: TreeNode) -> str:
+        """Names the state, so equal runs give equal ids."""
+        text = f"{self._prefix['prefix_id']}\0{state_key(node.state)}\0{node.state.answer}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def _step_sources(self) -> dict[str, str]:
+        """For each state beyond the prefix, the completion that first wrote its last step."""
+        source: dict[str, str] = {}
+        for node in self._nodes:
+            if node.request is not None:
+                source.setdefault(state_key(node.state), self._key(node.request))
+        for rollout in self._tree.rollouts:
+            for state in states_along(rollout.state, rollout.reading.steps):
+                source.setdefault(state_key(state), self._key(rollout.request))
+        return source
+
+    def rollouts(self) -> Iterator[dict[str, Any]]:
+        """Rows of ``rollouts``; a sample that both stages asked for has one."""
+        seen: set[str] = set()
+        for rollout in self._tree.rollouts:
+            key = self._key(rollout.request)
+            if key not in seen:
+                seen.add(key)
+                yield self._rollout_row(rollout, key)
+
+    def _rollout_row(self, rollout: Rollout, key: str) -> dict[str, Any]:
+        prefix, reading, trace = self._prefix, rollout.reading, rollout.trace
+        n_given = len(rollout.state.steps)
+        return {
+            "rollout_id": f"{prefix['prefix_id']}/{key}",
+            "prefix_id": prefix["prefix_id"],
+            "seed_id": prefix["seed_id"],
+            "node_id": self._ids.get(id(rollout.state)),
+            "algorithm": rollout.algorithm,
+            "sample_idx": rollout.request.sample_idx,
+            "n_given_steps": n_given,
+            "steps": [step.text for step in trace.steps],
+            "factors": [step.factor.value for step in trace.steps],
+            "step_source": [
+                f"{prefix['seed_id']}#{idx}"
+                if idx < prefix["n_steps"]
+                else self._source[state_key(trace.prefix(idx + 1))]
+                for idx in range(n_given)
+            ]
+            + [key] * len(reading.steps),
+            "step_n_tokens": list(reading.n_tokens),
+            "step_min_logprob": list(reading.min_logprobs),
+            "tail": reading.rest,
+            "answer": rollout.verdict.extracted,
+            "gold": prefix["answer"],
+            "verifier": prefix["verifier"],
+            "outcome": rollout.verdict.outcome.value,
+            "reason": rollout.verdict.reason,
+            "n_tokens": rollout.n_tokens,
+            "temperature": float(rollout.request.sampling.temperature),
+            "engine": self._fingerprint,
+            "completion_key": key,
+        }
+
+    def nodes(self) -> Iterator[dict[str, Any]]:
+        """Rows of ``nodes``, parents before children."""
+        for node in self._nodes:
+            evidence = self._tallies.get(state_key(node.state), Tally())
+            step_idx = len(node.state.steps) - 1
+            reading = node.reading
+            at_root = node.parent is None
+            yield {
+                "node_id": self._ids[id(node.state)],
+                "prefix_id": self._prefix["prefix_id"],
+                "seed_id": self._prefix["seed_id"],
+                "parent_id": self._ids[id(node.parent.state)] if node.parent else None,
+                "depth": step_idx + 1 - len(self._tree.root.state.steps),
+                "step_idx": step_idx,
+                "factor": node.factor.value if node.factor else None,
+                "text": None if at_root else node.state.steps[-1].text,
+                "prior": node.prior,
+                "n_visits": node.n_visits,
+                "value": node.value if node.n_visits else None,
+                "n_rollouts": evidence.n_rollouts,
+                "n_correct": evidence.n_correct,
+                "chosen": node.chosen,
+                "replica_idx": node.replica_idx,
+                "terminal": node.terminal,
+                "n_tokens": sum(reading.n_tokens) if reading else 0,
+                "min_logprob": min(reading.min_logprobs, default=None) if reading else None,
+                "completion_key": self._key(node.request) if node.request else None,
+            }
+
+
+def _walk(root: TreeNode) -> Iterator[TreeNode]:
+    """Depth first, parents before children, rejected proposals behind their chosen sibling."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed([*node.children.values(), *node.rejected])

@@ -1,0 +1,193 @@
+"""Turns the fields of one source row into one row of the ``seeds`` table, or refuses it.
+
+The surprising fact: nothing is repaired. A row is taken as written or refused with a sentence that
+says what to change, because a seed is multiplied into thousands of rows and a guess made here would
+be in all of them. (Only the gold answer loses the white space around it, and numbers become text.)
+"""
+
+import hashlib
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import accumulate
+from typing import Final, cast
+
+from datagen.factors.taxonomy import Factor
+from datagen.seeds.meta import meta_of
+from datagen.seeds.refusals import Refused, preview
+from datagen.seeds.rows import Annotation, Fields
+from datagen.traces.splitting import Splitting, split
+from datagen.traces.tagged import factor_of, has_tags, tag_problem
+from schemas import DOMAINS, VERIFIERS, Domain, Verifier
+
+DEFAULT_MAX_CHARS: Final = 200_000
+_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for each row of a source that does not say otherwise itself.
+
+    Attributes:
+        source: name of the source.
+        license: its licence.
+        domain: what its questions are about.
+        verifier: how its answers are compared; ``None`` takes ``math`` for questions of domain
+            ``math`` and ``exact`` for all others.
+        splitting: how its thoughts are cut into steps.
+        max_chars: the longest question, thought or answer that is accepted.
+    """
+
+    source: str
+    license: str = "unknown"
+    domain: Domain = "math"
+    verifier: Verifier | None = None
+    splitting: Splitting = "auto"
+    max_chars: int = DEFAULT_MAX_CHARS
+
+
+def seed_id_of(fields: Fields, defaults: Defaults) -> str:
+    """The row's own ``seed_id``, or else 16 hex digits of a hash of its source and question.
+
+    Raises:
+        Refused: if the id is no usable text, or there is no question to hash.
+    """
+    given = fields.get("seed_id")
+    if isinstance(given, int) and not isinstance(given, bool):
+        return _number(given, "seed_id")
+    if given is not None:
+        return _text(fields, "seed_id", defaults.max_chars)
+    source = _optional_text(fields, "source", defaults.source, defaults.max_chars)
+    question = _text(fields, "question", defaults.max_chars)
+    return hashlib.sha256(f"{source}\0{question}".encode()).hexdigest()[:16]
+
+
+def seed_row(
+    fields: Fields, annotations: Sequence[Annotation], seed_id: str, defaults: Defaults
+) -> dict[str, object]:
+    """The row of the ``seeds`` table for ``fields``.
+
+    Raises:
+        Refused: at the first field that cannot be used.
+    """
+    n = defaults.max_chars
+    question, thought = _text(fields, "question", n), _text(fields, "thought", n)
+    answer = _answer(fields, n)
+    domain = _choice(fields, "domain", DOMAINS, defaults.domain)
+    default_verifier = defaults.verifier or ("math" if domain == "math" else "exact")
+    if has_tags(thought) and (problem := tag_problem(thought)):
+        raise Refused("thought", "broken markup", f"in thought, {problem}", thought)
+    steps = split(thought, defaults.splitting)
+    facts = [
+        {"step_idx": step_idx, "expression": annotation.expression, "value": annotation.value}
+        for step_idx, annotation in zip(_step_idxs(steps, annotations), annotations, strict=True)
+    ]
+    return {
+        "seed_id": seed_id,
+        "source": _optional_text(fields, "source", defaults.source, n),
+        "license": _optional_text(fields, "license", defaults.license, n),
+        "domain": domain,
+        "question": question,
+        "thought": thought,
+        "steps": steps,
+        "factors": _factors(steps, {cast(int, fact["step_idx"]) for fact in facts}),
+        "answer": answer,
+        "verifier": _choice(fields, "verifier", VERIFIERS, default_verifier),
+        "facts": facts,
+        "meta": meta_of(fields),
+    }
+
+
+def _factors(steps: Sequence[str], calculating: Collection[int]) -> list[str]:
+    """Per step: its own tag, else ``Compute`` if it holds a calculation, else ``Other``."""
+    return [
+        str(Factor.COMPUTE if i in calculating and not has_tags(step) else factor_of(step))
+        for i, step in enumerate(steps)
+    ]
+
+
+def _step_idxs(steps: Sequence[str], annotations: Iterable[Annotation]) -> list[int]:
+    """Per annotation, the step that holds its offset; the end of the thought is its last step's."""
+    ends = list(accumulate(map(len, steps)))
+    return [min(bisect_right(ends, a.offset), len(steps) - 1) for a in annotations]
+
+
+def _text(fields: Fields, name: str, max_chars: int) -> str:
+    value = fields.get(name)
+    if value is None:
+        present = ", ".join(preview(key, 40) for key in list(fields)[:20])
+        raise Refused(
+            name,
+            "missing",
+            f"{name} is missing (the row has: {present}); add it, or say which column holds it "
+            f"with mapping={{{name!r}: <column>}}",
+        )
+    if not isinstance(value, str):
+        raise Refused(
+            name,
+            "wrong type",
+            f"{name} is {preview(value, 40)}, of type {type(value).__name__}; write it as text",
+            value,
+        )
+    if not value.strip():
+        raise Refused(
+            name, "empty", f"{name} is {preview(value, 40)!r}; write it, or drop the row", value
+        )
+    if len(value) > max_chars:
+        raise Refused(
+            name,
+            "too long",
+            f"{name} has {len(value)} characters, the limit is {max_chars}; "
+            "shorten it or raise max_chars",
+            value,
+        )
+    if bad := _FORBIDDEN.search(value):
+        at, code = bad.start(), ord(bad[0])
+        what = "the lone surrogate" if code >= 0xD800 else "the control character"
+        raise Refused(
+            name,
+            "unprintable character",
+            f"{name} holds {what} U+{code:04X} at character {at}; remove or replace it",
+            value[max(0, at - 20) :],
+        )
+    return value
+
+
+def _optional_text(fields: Fields, name: str, default: str, max_chars: int) -> str:
+    return default if fields.get(name) is None else _text(fields, name, max_chars)
+
+
+def _answer(fields: Fields, max_chars: int) -> str:
+    value = fields.get("answer")
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return _number(value, "answer")
+    return _text(fields, "answer", max_chars).strip()
+
+
+def _number(value: int | float | Decimal, name: str) -> str:
+    try:
+        if math.isfinite(value):
+            return str(value)
+    except (OverflowError, ValueError):  # too large for a float, or too many digits to print
+        pass
+    raise Refused(
+        name, "unusable number", f"{name} is no number that can be written out; quote it as text"
+    )
+
+
+def _choice(fields: Fields, name: str, allowed: Sequence[str], default: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str) or value not in allowed:
+        raise Refused(
+            name,
+            f"unknown {name}",
+            f"{name} is {preview(value, 40)!r}; use one of {', '.join(allowed)}, or leave the "
+            f"column out with mapping={{{name!r}: ''}}",
+            value,
+        )
+    return value

@@ -1,0 +1,50 @@
+"""Draw whatever an id stands for: the searches of a seed, one of them, a state, a rollout, a trace.
+
+The drawing adapts to the console that prints it, so there is no width to pass.
+"""
+
+from collections.abc import Iterator
+
+import polars as pl
+from rich.console import Group, RenderableType
+
+from datagen.show import trace as traces
+from datagen.show import tree as trees
+from datagen.show.lookup import Tables, find
+
+
+def draw_tree(tables: Tables, id: str, *, rollouts: bool = False) -> Group:
+    """Draw what ``id`` stands for.
+
+    Args:
+        tables: the tables of one run.
+        id: a ``seed_id``, ``prefix_id``, ``trace_id``, ``node_id`` or ``rollout_id``, or the
+            beginning that only one of them has.
+        rollouts: whether trees also list the text of every rollout drawn from each state.
+
+    Returns:
+        A renderable for ``rich.console.Console.print``, readable from 80 columns on.
+
+    Raises:
+        ConfigError: if the id is unknown or ambiguous.
+    """
+    return Group(*_parts(tables, id, rollouts=rollouts))
+
+
+def _parts(tables: Tables, id: str, *, rollouts: bool) -> Iterator[RenderableType]:
+    found = find(tables, id)
+    match found.kind:
+        case "seed" | "prefix":
+            column = f"{found.kind}_id"
+            prefixes = tables.prefixes.filter(pl.col(column) == found.id).sort("n_steps").to_dicts()
+            yield trees.question(prefixes[0])
+            for prefix in prefixes:
+                yield from trees.search(tables, prefix, rollouts=rollouts)
+            yield from trees.legend()
+        case "node":
+            yield from trees.subtree(tables, found.id)
+            yield from trees.legend()
+        case "trace":
+            yield from traces.trace(tables, found.id)
+        case "rollout":
+            yield from traces.rollout(tables, found.id)

@@ -1,0 +1,47 @@
+"""A table of steps: number, writer, factor and text, and whatever a caller adds on the right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.table import Table
+from rich.text import Text
+
+from datagen.show.styles import factor_name, paragraph
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One step to be listed.
+
+    Attributes:
+        by: who wrote it.
+        factor: its thought factor.
+        text: its text.
+        more: further cells by column header; the table has all columns that any line has.
+    """
+
+    by: str
+    factor: str
+    text: str
+    more: Mapping[str, Text] = field(default_factory=dict[str, Text])
+
+
+def step_table(steps: Sequence[StepLine]) -> Table:
+    """List steps under their 0-based index, the text wrapped to the width that is left."""
+    headers = list(dict.fromkeys(header for step in steps for header in step.more))
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("by", no_wrap=True)
+    table.add_column("factor", no_wrap=True)
+    table.add_column("step", ratio=1, overflow="fold")
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    for idx, step in enumerate(steps):
+        table.add_row(
+            Text(str(idx)),
+            Text(step.by, style="dim"),
+            factor_name(step.factor),
+            Text(paragraph(step.text)),
+            *(step.more.get(header, Text()) for header in headers),
+        )
+    return table

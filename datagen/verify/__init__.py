@@ -1,0 +1,86 @@
+"""Verification: is a completion's final answer the gold answer?
+
+Nothing here loads a computer-algebra system into the calling process: plain numbers never need
+one, and the rest is compared in child processes that can be killed.
+"""
+
+from typing import Final
+
+from datagen.errors import ConfigError
+from datagen.verify.extract import Extraction, extract_answer
+from datagen.verify.math import MathVerifier
+from datagen.verify.numeric import numeric
+from datagen.verify.text import choice, exact
+from datagen.verify.verdict import Outcome, Verdict, Verifier
+
+__all__ = [
+    "VERIFIERS",
+    "Extraction",
+    "MathVerifier",
+    "Outcome",
+    "Verdict",
+    "Verifier",
+    "choice",
+    "exact",
+    "extract_answer",
+    "gold_is_parseable",
+    "numeric",
+    "verify_completion",
+]
+
+_MATH: Final = MathVerifier()
+
+VERIFIERS: Final[dict[str, Verifier]] = {
+    "math": _MATH,
+    "exact": exact,
+    "choice": choice,
+    "numeric": numeric,
+}
+"""Every verifier by the name that seeds carry; add an entry to add a verifier."""
+
+
+def _verifier(name: str) -> Verifier:
+    try:
+        return VERIFIERS[name]
+    except KeyError:
+        choices = ", ".join(map(repr, VERIFIERS))
+        raise ConfigError(f"unknown verifier {name!r}; choose one of {choices}") from None
+
+
+def verify_completion(text: str, gold: str, *, verifier: str, finished: bool = True) -> Verdict:
+    """Find the final answer in a completion and judge it.
+
+    Args:
+        text: everything that the model wrote after the question, as markup or as prose.
+        gold: the expected answer.
+        verifier: a key of :data:`VERIFIERS`.
+        finished: whether the model ended by itself. If it ran out of tokens, an answer that the
+            text does not show to be complete (``#### 7`` at its very end) is not believed.
+
+    Returns:
+        The verifier's verdict on the answer; without one, ``truncated`` for an unfinished
+        completion and ``unverifiable`` for a finished one.
+
+    Raises:
+        ConfigError: if there is no such verifier.
+    """
+    judge = _verifier(verifier)
+    found = extract_answer(text)
+    if not finished and (found is None or not found.closed):
+        why = "before an answer" if found is None else "within the answer, or right after it"
+        return Verdict(Outcome.TRUNCATED, None, f"the completion was cut off {why}")
+    if found is None:
+        return Verdict(Outcome.UNVERIFIABLE, None, "no answer found")
+    return judge(found.answer, gold)
+
+
+def gold_is_parseable(gold: str, *, verifier: str = "math") -> bool:
+    """Whether answers can be judged against ``gold`` at all; for curation, before any rollout.
+
+    Raises:
+        ConfigError: if there is no such verifier.
+    """
+    judge = _verifier(verifier)
+    if isinstance(judge, MathVerifier):
+        return judge.gold_is_parseable(gold)
+    return judge(gold, gold).outcome is Outcome.CORRECT

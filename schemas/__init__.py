@@ -1,0 +1,84 @@
+"""Data contracts: what each table of the pipeline holds, one file per table.
+
+A contract is a dataframely schema on Polars that can also say itself as Arrow, as Hugging Face
+features and as JSON Schema. ``python -m schemas`` writes the JSON Schemas to ``schemas/json``.
+Nothing of ours is imported here, and nothing slow: every other package may import this one.
+"""
+
+from typing import Final
+
+from schemas.contract import Contract
+from schemas.errors import ContractError
+from schemas.nodes import Node
+from schemas.prefixes import Prefix
+from schemas.prm import Prm
+from schemas.quarantine import Quarantine
+from schemas.rl import Rl
+from schemas.rollouts import Rollout
+from schemas.seeds import Seed
+from schemas.sft import Sft
+from schemas.step_labels import StepLabel
+from schemas.traces import Trace
+from schemas.vocabulary import (
+    ALGORITHMS,
+    DOMAINS,
+    LABEL_SOURCES,
+    OUTCOMES,
+    PROVENANCES,
+    ROLES,
+    VERIFIERS,
+    Algorithm,
+    Domain,
+    LabelSource,
+    Outcome,
+    Provenance,
+    Role,
+    Verifier,
+)
+
+CONTRACTS: Final[dict[str, type[Contract]]] = {
+    contract.table: contract
+    for contract in (
+        Seed,
+        Quarantine,
+        Prefix,
+        Node,
+        Rollout,
+        Trace,
+        StepLabel,
+        Sft,
+        Prm,
+        Rl,
+    )
+}
+"""Every contract by the name of its table, in the order in which the pipeline makes them."""
+
+__all__ = [
+    "ALGORITHMS",
+    "CONTRACTS",
+    "DOMAINS",
+    "LABEL_SOURCES",
+    "OUTCOMES",
+    "PROVENANCES",
+    "ROLES",
+    "VERIFIERS",
+    "Algorithm",
+    "Contract",
+    "ContractError",
+    "Domain",
+    "LabelSource",
+    "Node",
+    "Outcome",
+    "Prefix",
+    "Prm",
+    "Provenance",
+    "Quarantine",
+    "Rl",
+    "Role",
+    "Rollout",
+    "Seed",
+    "Sft",
+    "StepLabel",
+    "Trace",
+    "Verifier",
+]

@@ -1,0 +1,61 @@
+"""Column types that dataframely lacks: a string out of a closed set, and a conversation.
+
+A ``Choice`` is stored as a plain string. A Polars ``Enum`` would become an Arrow dictionary, which
+neither concatenates with ordinary Hugging Face data nor survives a new member.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from schemas.vocabulary import ROLES
+
+
+class Choice(dy.String):
+    """A column of strings out of a closed set."""
+
+    def __init__(
+        self,
+        values: Sequence[str],
+        *,
+        nullable: bool = False,
+        primary_key: bool = False,
+        alias: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        description: str | None = None,
+    ) -> None:
+        """Build the column.
+
+        Args:
+            values: The allowed strings.
+            nullable: Whether null is allowed as well.
+            primary_key: Whether the column is part of the primary key.
+            alias: The column's name where it is not a Python identifier.
+            metadata: Anything to attach to the column.
+            description: One line about the column.
+        """
+        super().__init__(
+            nullable=nullable,
+            primary_key=primary_key,
+            alias=alias,
+            metadata=metadata,
+            description=description,
+        )
+        self.values = tuple(values)
+
+    def validation_rules(self, expr: pl.Expr) -> dict[str, pl.Expr]:
+        """The rules of any string column, and ``one_of``."""
+        return {**super().validation_rules(expr), "one_of": expr.is_in(self.values)}
+
+
+def conversation(description: str) -> dy.List:
+    """A non-empty conversation whose messages have exactly the keys ``role`` and ``content``."""
+    message = dy.Struct(
+        {
+            "role": Choice(ROLES, description="Who speaks."),
+            "content": dy.String(description="What is said."),
+        }
+    )
+    return dy.List(message, min_length=1, description=description)

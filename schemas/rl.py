@@ -1,0 +1,46 @@
+"""Contract of the ``rl`` table."""
+
+import dataframely as dy
+
+from schemas.columns import conversation
+from schemas.contract import Contract
+
+
+class Rl(Contract):
+    """Questions with verifiable answers for reinforcement learning.
+
+    The columns are the union of what TRL, verl and OpenRLHF read. One row = one question. No
+    primary key: trainers address rows by ``extra_info.index``, which starts anew in each split.
+    """
+
+    table = "rl"
+
+    prompt = conversation("The conversation to continue.")
+    solution = dy.String(
+        regex=r"^\$[\s\S]+\$$", description="Gold answer as $…$, the form that math-verify parses."
+    )
+    answer = dy.String(min_length=1, description="Gold answer, bare.")
+    data_source = dy.String(min_length=1, description="Dataset name by which verl picks a reward.")
+    ability = dy.String(description="What the question exercises, e.g. math.")
+    reward_model = dy.Struct(
+        {
+            "style": dy.String(description="How the reward is found, e.g. rule."),
+            "ground_truth": dy.String(description="What the reward compares with."),
+        },
+        description="How verl rewards an answer.",
+    )
+    extra_info = dy.Struct(
+        {
+            "index": dy.Int64(min=0, description="0-based position of the row in its split."),
+            "split": dy.String(description="The split that the row belongs to."),
+            "seed_id": dy.String(description="The seed whose question it is."),
+            "pass_rate": dy.Float64(
+                nullable=True,
+                min=0,
+                max=1,
+                description="Share of rollouts from the bare question that were correct.",
+            ),
+            "n_rollouts": dy.Int64(min=0, description="Rollouts behind pass_rate."),
+        },
+        description="Where the row came from and how hard it is.",
+    )

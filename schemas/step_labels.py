@@ -1,0 +1,61 @@
+"""Contract of the ``step_labels`` table."""
+
+from typing import Final
+
+import dataframely as dy
+import polars as pl
+
+from schemas.columns import Choice
+from schemas.contract import Contract
+from schemas.vocabulary import LABEL_SOURCES, PROVENANCES
+
+_ROUNDING: Final = 1e-9
+"""A Wilson bound at 0 or n successes misses 0 or 1 by a rounding error."""
+
+
+class StepLabel(Contract):
+    """What is known of each step: rollouts that went on from it, and the label they support.
+
+    One row = one step of one trace. Primary key: ``trace_id``, ``step_idx``.
+    """
+
+    table = "step_labels"
+
+    trace_id = dy.String(primary_key=True, min_length=1, description="The trace.")
+    seed_id = dy.String(min_length=1, description="The seed whose question the trace answers.")
+    step_idx = dy.Int32(primary_key=True, min=0, description="0-based index of the step.")
+    factor = dy.String(description="Thought factor that the step performs.")
+    text = dy.String(description="Text of the step.")
+    provenance = Choice(PROVENANCES, description="Who wrote the step.")
+    step_source = dy.String(
+        description="What it came from: seed_id#step_idx, or a journal completion key."
+    )
+    n_trials = dy.Int64(min=0, description="On-policy rollouts that went on from this step.")
+    n_successes = dy.Int64(min=0, description="How many of those ended correct.")
+    mc_value = dy.Float64(
+        nullable=True, min=0, max=1, description="n_successes / n_trials; null without trials."
+    )
+    wilson_low = dy.Float64(nullable=True, description="Lower end of mc_value's Wilson interval.")
+    wilson_high = dy.Float64(nullable=True, description="Upper end of mc_value's Wilson interval.")
+    hard_label = dy.Bool(
+        nullable=True, description="Whether the step is good; null: too few trials to say."
+    )
+    label_source = Choice(LABEL_SOURCES, description="What hard_label rests on.")
+
+    @dy.rule()
+    def n_successes_within_n_trials(cls) -> pl.Expr:
+        """n_successes must not exceed n_trials."""
+        return cls.n_successes.col <= cls.n_trials.col
+
+    @dy.rule()
+    def mc_value_null_without_trials(cls) -> pl.Expr:
+        """mc_value must be null where n_trials is 0, and only there."""
+        return cls.mc_value.col.is_null() == (cls.n_trials.col == 0)
+
+    @dy.rule()
+    def interval_holds_mc_value(cls) -> pl.Expr:
+        """0 <= wilson_low <= mc_value <= wilson_high <= 1 must hold, up to rounding."""
+        low, value, high = cls.wilson_low.col, cls.mc_value.col, cls.wilson_high.col
+        checks = [low >= -_ROUNDING, low <= value + _ROUNDING]
+        checks += [value <= high + _ROUNDING, high <= 1 + _ROUNDING]
+        return pl.all_horizontal(check.fill_null(True) for check in checks)

@@ -1,0 +1,36 @@
+"""The closed vocabularies that columns draw from, as types and as tuples in the same order.
+
+Thought factors are absent on purpose: their taxonomy is versioned on its own, so factor columns are
+plain strings here and a new factor does not change a contract.
+"""
+
+from typing import Final, Literal, get_args
+
+Domain = Literal["math", "code", "general"]
+"""What a question is about."""
+
+Verifier = Literal["math", "exact", "choice", "numeric"]
+"""How an answer is compared with the gold answer."""
+
+Outcome = Literal["correct", "wrong", "unverifiable", "truncated"]
+"""How a completion ended; *unverifiable* is never counted as wrong."""
+
+Provenance = Literal["human", "model", "code"]
+"""Who wrote a step: a person, a language model, or the execution of a program."""
+
+Algorithm = Literal["puct", "shepherd"]
+"""The search that asked for a completion."""
+
+LabelSource = Literal["rollouts", "outcome", "none"]
+"""What a step's label rests on: rollouts from it, its trace's outcome, or nothing."""
+
+Role = Literal["system", "user", "assistant"]
+"""Who speaks in a chat message."""
+
+DOMAINS: Final[tuple[Domain, ...]] = get_args(Domain)
+VERIFIERS: Final[tuple[Verifier, ...]] = get_args(Verifier)
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+PROVENANCES: Final[tuple[Provenance, ...]] = get_args(Provenance)
+ALGORITHMS: Final[tuple[Algorithm, ...]] = get_args(Algorithm)
+LABEL_SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
+ROLES: Final[tuple[Role, ...]] = get_args(Role)

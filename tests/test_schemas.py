@@ -1,0 +1,627 @@
+"""The contracts: what they accept, what they refuse and how they say so, and their exports."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import schemas
+from schemas import CONTRACTS, Contract, ContractError, Node, Prm, Rl, Seed, Sft, StepLabel, Trace
+from schemas.__main__ import FOLDER, render
+
+Row = dict[str, Any]
+
+GOOD: dict[str, Row] = {
+    "seeds": {
+        "seed_id": "gsm-1",
+        "source": "gsm.jsonl",
+        "license": "MIT",
+        "domain": "math",
+        "question": "Tom has 3 bags of 6 apples. How many apples?",
+        "thought": "Find the total.\n3 * 6 = 18",
+        "steps": ["Find the total.\n", "3 * 6 = 18"],
+        "factors": ["RestateGoal", "Compute"],
+        "answer": "18",
+        "verifier": "math",
+        "facts": [{"step_idx": 1, "expression": "3 * 6", "value": "18"}],
+        "meta": "{}",
+    },
+    "quarantine": {
+        "source": "gsm.jsonl",
+        "row_idx": 7,
+        "seed_id": None,
+        "field": "answer",
+        "reason": "The answer is empty.",
+        "preview": "",
+    },
+    "prefixes": {
+        "prefix_id": "gsm-1/1",
+        "seed_id": "gsm-1",
+        "n_steps": 1,
+        "n_seed_steps": 2,
+        "question": "How many apples?",
+        "steps": ["Find the total.\n"],
+        "factors": ["RestateGoal"],
+        "answer": "18",
+        "verifier": "exact",
+    },
+    "nodes": {
+        "node_id": "n1",
+        "prefix_id": "gsm-1/1",
+        "seed_id": "gsm-1",
+        "parent_id": "n0",
+        "depth": 1,
+        "step_idx": 1,
+        "factor": "Compute",
+        "text": "3 * 6 = 18",
+        "prior": 0.5,
+        "n_visits": 3,
+        "value": 1.0,
+        "n_rollouts": 2,
+        "n_correct": 2,
+        "chosen": True,
+        "replica_idx": 0,
+        "terminal": False,
+        "n_tokens": 7,
+        "min_logprob": -0.25,
+        "completion_key": "k1",
+    },
+    "rollouts": {
+        "rollout_id": "k1/puct",
+        "prefix_id": "gsm-1/1",
+        "seed_id": "gsm-1",
+        "node_id": "n1",
+        "algorithm": "puct",
+        "sample_idx": 0,
+        "n_given_steps": 1,
+        "steps": ["Find the total.", "3 * 6 = 18"],
+        "factors": ["RestateGoal", "Compute"],
+        "step_source": ["gsm-1#0", "k1"],
+        "step_n_tokens": [7],
+        "step_min_logprob": [-0.25],
+        "tail": "",
+        "answer": "18",
+        "gold": "18",
+        "verifier": "math",
+        "outcome": "correct",
+        "reason": "equal",
+        "n_tokens": 9,
+        "temperature": 1.0,
+        "engine": "e1",
+        "completion_key": "k1",
+    },
+    "traces": {
+        "trace_id": "t1",
+        "seed_id": "gsm-1",
+        "prefix_id": "gsm-1/1",
+        "rollout_id": "k1/puct",
+        "question": "How many apples?",
+        "steps": ["Find the total.\n", "3 * 6 = 18"],
+        "factors": ["RestateGoal", "Compute"],
+        "step_provenance": ["human", "model"],
+        "step_source": ["gsm-1#0", "k1"],
+        "n_human_steps": 1,
+        "answer": "18",
+        "gold": "18",
+        "verifier": "math",
+        "outcome": "correct",
+        "provenance": "model",
+        "engine": "e1",
+        "markup": "<Think_Start>…<Think_End>18",
+    },
+    "step_labels": {
+        "trace_id": "t1",
+        "seed_id": "gsm-1",
+        "step_idx": 1,
+        "factor": "Compute",
+        "text": "3 * 6 = 18",
+        "provenance": "model",
+        "step_source": "k1",
+        "n_trials": 4,
+        "n_successes": 3,
+        "mc_value": 0.75,
+        "wilson_low": 0.3,
+        "wilson_high": 0.95,
+        "hard_label": True,
+        "label_source": "rollouts",
+    },
+    "sft": {
+        "messages": [
+            {"role": "user", "content": "How many apples?"},
+            {"role": "assistant", "content": "<think>3 * 6 = 18</think>18"},
+        ],
+        "id": "t1",
+    },
+    "prm": {
+        "prompt": "How many apples?\n",
+        "completions": ["Find the total.", "3 * 6 = 18"],
+        "labels": [True, True],
+        "id": "t1",
+        "step_scores": [0.5, 1.0],
+    },
+    "rl": {
+        "prompt": [{"role": "user", "content": "How many apples?"}],
+        "solution": "$18$",
+        "answer": "18",
+        "data_source": "datagen/apples",
+        "ability": "math",
+        "reward_model": {"style": "rule", "ground_truth": "18"},
+        "extra_info": {
+            "index": 0,
+            "split": "train",
+            "seed_id": "gsm-1",
+            "pass_rate": 0.5,
+            "n_rollouts": 8,
+        },
+    },
+}
+
+ALSO_GOOD: list[tuple[str, Row]] = [
+    ("seeds", {"facts": []}),
+    ("prefixes", {"n_steps": 0, "n_seed_steps": 0, "steps": [], "factors": []}),
+    (
+        "nodes",  # a root
+        {
+            "parent_id": None,
+            "depth": 0,
+            "step_idx": -1,
+            "factor": None,
+            "text": None,
+            "prior": None,
+            "value": None,
+            "replica_idx": -1,
+            "min_logprob": None,
+            "completion_key": None,
+        },
+    ),
+    ("rollouts", {"outcome": "truncated", "answer": None, "step_min_logprob": [None]}),
+    ("traces", {"rollout_id": None, "engine": None, "provenance": "human", "n_human_steps": 2}),
+    (
+        "step_labels",
+        {
+            "n_trials": 0,
+            "n_successes": 0,
+            "mc_value": None,
+            "wilson_low": None,
+            "wilson_high": None,
+            "hard_label": None,
+            "label_source": "none",
+        },
+    ),
+    # the rounding that a Wilson interval has at its ends
+    ("step_labels", {"n_successes": 4, "mc_value": 1.0, "wilson_high": 1 - 1e-16}),
+    ("step_labels", {"n_successes": 0, "mc_value": 0.0, "wilson_low": -1e-18}),
+]
+
+BAD: list[tuple[str, str, Row]] = [
+    ("seeds", "steps_join_to_thought", {"thought": "Find the total. 3 * 6 = 18"}),
+    ("seeds", "one_factor_per_step", {"factors": ["Compute"]}),
+    ("seeds", "facts_within_steps", {"facts": [{"step_idx": 2, "expression": "", "value": ""}]}),
+    (
+        "seeds",
+        "facts|inner_inner_step_idx_min",
+        {"facts": [{"step_idx": -1, "expression": "", "value": ""}]},
+    ),
+    ("seeds", "question|min_length", {"question": ""}),
+    ("seeds", "steps|min_length", {"steps": [], "factors": [], "facts": []}),
+    ("seeds", "answer|min_length", {"answer": ""}),
+    ("quarantine", "row_idx|min", {"row_idx": -1}),
+    ("quarantine", "reason|min_length", {"reason": ""}),
+    ("prefixes", "n_steps_counts_steps", {"n_steps": 0}),
+    ("prefixes", "one_factor_per_step", {"factors": []}),
+    ("prefixes", "leaves_a_step_to_write", {"n_seed_steps": 1}),
+    ("nodes", "n_correct_within_n_rollouts", {"n_correct": 3}),
+    ("nodes", "only_the_root_has_no_parent_and_no_text", {"parent_id": None}),
+    ("nodes", "only_the_root_has_no_parent_and_no_text", {"text": None}),
+    ("nodes", "only_the_root_has_no_parent_and_no_text", {"depth": 0}),
+    ("nodes", "prior|max", {"prior": 1.5}),
+    ("nodes", "value|nan", {"value": float("nan")}),
+    ("nodes", "min_logprob|max", {"min_logprob": 0.5}),
+    ("rollouts", "one_entry_per_step", {"factors": []}),
+    ("rollouts", "one_entry_per_step", {"step_source": []}),
+    ("rollouts", "one_entry_per_own_step", {"step_n_tokens": [1, 2]}),
+    ("rollouts", "one_entry_per_own_step", {"step_min_logprob": []}),
+    ("rollouts", "one_entry_per_own_step", {"n_given_steps": 3}),
+    ("rollouts", "decided_outcome_has_an_answer", {"answer": None}),
+    ("rollouts", "decided_outcome_has_an_answer", {"answer": None, "outcome": "wrong"}),
+    ("traces", "one_entry_per_step", {"factors": ["Compute"]}),
+    ("traces", "one_entry_per_step", {"step_provenance": ["human"]}),
+    ("traces", "one_entry_per_step", {"step_source": []}),
+    ("traces", "n_human_steps_within_steps", {"n_human_steps": 3}),
+    ("traces", "step_provenance|inner_one_of", {"step_provenance": ["human", "robot"]}),
+    ("step_labels", "n_successes_within_n_trials", {"n_successes": 5}),
+    ("step_labels", "mc_value_null_without_trials", {"mc_value": None}),
+    ("step_labels", "mc_value_null_without_trials", {"n_trials": 0, "n_successes": 0}),
+    ("step_labels", "interval_holds_mc_value", {"wilson_low": 0.8}),
+    ("step_labels", "interval_holds_mc_value", {"wilson_high": 0.7}),
+    ("step_labels", "interval_holds_mc_value", {"wilson_low": -0.1, "wilson_high": None}),
+    ("step_labels", "interval_holds_mc_value", {"wilson_high": 1.1}),
+    ("sft", "messages|min_length", {"messages": []}),
+    ("sft", "messages|inner_inner_role_one_of", {"messages": [{"role": "bot", "content": ""}]}),
+    ("prm", "one_label_and_score_per_step", {"labels": [True]}),
+    ("prm", "one_label_and_score_per_step", {"step_scores": []}),
+    ("prm", "prompt|regex", {"prompt": "How many apples?"}),
+    ("rl", "solution|regex", {"solution": "18"}),
+    ("rl", "prompt|min_length", {"prompt": []}),
+    ("rl", "reward_model|inner_style_nullability", {"reward_model": {"ground_truth": "18"}}),
+]
+
+TABLES = pytest.mark.parametrize("table", CONTRACTS)
+
+
+def unchecked(table: str, *changes: Row) -> pl.DataFrame:
+    """Good rows with changes, typed as the contract has it but not held to its rules."""
+    rows = [GOOD[table] | change for change in changes or ({},)]
+    return pl.DataFrame(rows, schema=CONTRACTS[table].polars_schema())
+
+
+@TABLES
+def test_a_good_row_passes_unchanged(table: str) -> None:
+    frame = unchecked(table)
+    assert CONTRACTS[table].validate(frame).equals(frame)
+    assert CONTRACTS[table].from_rows([GOOD[table]]).equals(frame)
+    assert frame.to_dicts() == [GOOD[table]]
+
+
+@pytest.mark.parametrize(("table", "change"), ALSO_GOOD)
+def test_edge_cases_pass(table: str, change: Row) -> None:
+    CONTRACTS[table].validate(unchecked(table, change))
+
+
+@pytest.mark.parametrize(("table", "rule", "change"), BAD)
+def test_a_broken_rule_is_named_with_table_count_and_value(
+    table: str, rule: str, change: Row
+) -> None:
+    with pytest.raises(ContractError) as caught:
+        CONTRACTS[table].validate(unchecked(table, change))
+    message = str(caught.value)
+    assert message.startswith(f"{table}: 1 of 1 rows break the contract")
+    assert re.search(rf"^  {re.escape(rule)} \(.+\), rows: 1$", message, re.MULTILINE), message
+    assert "    row 0: " in message
+
+
+@TABLES
+def test_every_rule_between_columns_has_a_violation_in_these_tests(table: str) -> None:
+    assert set(CONTRACTS[table].rules()) <= {rule for name, rule, _ in BAD if name == table}
+
+
+@TABLES
+def test_each_column_refuses_null_unless_it_is_nullable(table: str) -> None:
+    contract = CONTRACTS[table]
+    for name, column in contract.columns().items():
+        _, failures = contract.filter(unchecked(table, {name: None}))
+        failed = [rule for rules in failures["failed_rules"] for rule in rules]
+        assert (f"{name}|nullability" in failed) is not column.nullable, (name, failed)
+
+
+@TABLES
+def test_each_closed_column_refuses_other_values(table: str) -> None:
+    contract = CONTRACTS[table]
+    for name, column in contract.columns().items():
+        if hasattr(column, "values"):
+            _, failures = contract.filter(unchecked(table, {name: "nonsense"}))
+            assert f"{name}|one_of" in failures["failed_rules"][0]
+
+
+@TABLES
+def test_a_repeated_primary_key_is_refused(table: str) -> None:
+    contract = CONTRACTS[table]
+    twice = unchecked(table, {}, {})
+    if contract.primary_key():
+        with pytest.raises(ContractError, match=r"primary_key \(.+ must be unique\), rows: 2"):
+            contract.validate(twice)
+    else:
+        contract.validate(twice)
+
+
+def test_a_step_is_identified_by_trace_and_index_together() -> None:
+    StepLabel.validate(unchecked("step_labels", {}, {"step_idx": 2}, {"trace_id": "t2"}))
+
+
+def test_filter_keeps_good_rows_in_order_and_says_why_others_fail() -> None:
+    changes = [{"seed_id": str(idx)} for idx in range(5)]
+    changes[1] |= {"factors": [], "answer": ""}
+    changes[3] |= {"domain": "poetry"}
+    good, failures = Seed.filter(unchecked("seeds", *changes))
+    assert good["seed_id"].to_list() == ["0", "2", "4"]
+    assert good.schema == Seed.polars_schema()
+    assert failures["seed_id"].to_list() == ["1", "3"]
+    assert failures["failed_row_idx"].to_list() == [1, 3]
+    assert failures["failed_rules"].to_list() == [
+        ["one_factor_per_step", "answer|min_length"],
+        ["domain|one_of"],
+    ]
+
+
+@TABLES
+def test_filter_of_good_rows_leaves_an_empty_typed_failures_frame(table: str) -> None:
+    frame = unchecked(table)
+    good, failures = CONTRACTS[table].filter(frame)
+    assert good.equals(frame)
+    extra = {"failed_row_idx": pl.Int64(), "failed_rules": pl.List(pl.String())}
+    assert failures.schema == pl.Schema({**CONTRACTS[table].polars_schema(), **extra})
+    assert failures.height == 0
+
+
+def test_the_error_carries_its_table_and_the_failing_rows() -> None:
+    with pytest.raises(ContractError) as caught:
+        Seed.validate(unchecked("seeds", {"answer": ""}))
+    assert caught.value.table == "seeds"
+    assert caught.value.failures is not None
+    assert caught.value.failures["failed_rules"].to_list() == [["answer|min_length"]]
+
+
+def test_the_message_shows_few_rows_and_shortens_long_values() -> None:
+    changes = [{"seed_id": str(idx), "thought": "x" * 10_000} for idx in range(50)]
+    with pytest.raises(ContractError, match="50 of 50 rows") as caught:
+        Seed.validate(unchecked("seeds", *changes))
+    assert len(str(caught.value)) < 2_000
+
+
+@TABLES
+def test_empty_has_the_types_and_passes(table: str) -> None:
+    contract = CONTRACTS[table]
+    assert contract.empty().schema == contract.polars_schema()
+    assert contract.validate(contract.empty()).height == 0
+
+
+def test_column_order_does_not_matter() -> None:
+    frame = unchecked("seeds")
+    assert Seed.validate(frame.select(reversed(frame.columns))).equals(frame)
+
+
+def test_missing_and_unexpected_columns_are_refused() -> None:
+    frame = unchecked("seeds").rename({"answer": "anwser"})
+    with pytest.raises(ContractError) as caught:
+        Seed.validate(frame)
+    assert "missing columns: 'answer'" in str(caught.value)
+    assert "unexpected columns: 'anwser'" in str(caught.value)
+    assert caught.value.failures is None
+
+
+def test_a_wrong_type_is_refused_and_not_cast() -> None:
+    frame = unchecked("nodes").with_columns(pl.col("depth").cast(pl.Int64))
+    with pytest.raises(ContractError, match="column 'depth' is Int64, must be Int32"):
+        Node.validate(frame)
+
+
+def test_untyped_nulls_and_empty_lists_take_their_type() -> None:
+    row = GOOD["rollouts"] | {"node_id": None, "answer": None, "outcome": "truncated"}
+    lists = ("steps", "factors", "step_source", "step_n_tokens", "step_min_logprob")
+    row |= {name: [] for name in lists} | {"n_given_steps": 0}
+    frame = pl.DataFrame([row]).with_columns(
+        pl.col("sample_idx", "n_given_steps").cast(pl.Int32),
+    )
+    assert frame.schema["node_id"] == pl.Null()
+    assert frame.schema["steps"] == pl.List(pl.Null())
+    contract = CONTRACTS["rollouts"]
+    assert contract.validate(frame).schema == contract.polars_schema()
+
+
+def test_untyped_nulls_inside_structs_take_their_type() -> None:
+    info = {**GOOD["rl"]["extra_info"], "pass_rate": None}
+    frame = pl.DataFrame([GOOD["rl"] | {"extra_info": dict(reversed(info.items()))}])
+    assert Rl.validate(frame).to_dicts() == [GOOD["rl"] | {"extra_info": info}]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": 1.5}, "column 'depth' must be Int32"),
+        ({"depth": 2**40}, "column 'depth' must be Int32"),
+        ({"depth": "1"}, "column 'depth' must be Int32"),
+        ({"depth": True}, "column 'depth' must be Int32"),
+        ({"text": 18}, "column 'text' must be String"),
+        ({"colour": "red"}, "no such column: 'colour'"),
+        ({"n_visits": -1}, r"n_visits\|min \(n_visits has min 0\), rows: 1"),
+    ],
+)
+def test_from_rows_refuses_what_the_types_cannot_hold(change: Row, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        Node.from_rows([GOOD["nodes"] | change])
+
+
+def test_from_rows_refuses_unknown_keys_inside_structs() -> None:
+    message = {"role": "user", "content": "hi", "name": "Tom"}
+    with pytest.raises(ContractError, match=r"column 'messages' .* no such key: 'name'"):
+        Sft.from_rows([{"id": "1", "messages": [message]}])
+
+
+def test_from_rows_reads_a_left_out_key_as_null() -> None:
+    row = {name: value for name, value in GOOD["traces"].items() if name != "engine"}
+    assert Trace.from_rows([row])["engine"].to_list() == [None]
+    with pytest.raises(ContractError, match=r"gold\|nullability"):
+        Trace.from_rows([{name: value for name, value in row.items() if name != "gold"}])
+
+
+def test_from_rows_of_nothing_is_the_empty_table() -> None:
+    assert Seed.from_rows([]).equals(Seed.empty())
+
+
+@TABLES
+def test_published_parquet_has_the_features_and_joins_ordinary_data(
+    table: str, tmp_path: Path
+) -> None:
+    import datasets
+    import pyarrow.parquet as pq
+
+    contract = CONTRACTS[table]
+    arrow = contract.to_arrow(unchecked(table))
+    assert arrow.schema == contract.arrow_schema()
+    assert arrow.schema == contract.features().arrow_schema.remove_metadata()
+    assert "large" not in str(arrow.schema)
+
+    path = tmp_path / f"{table}.parquet"
+    pq.write_table(arrow, path, compression="zstd", store_schema=False)
+    published = datasets.Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))
+    assert isinstance(published, datasets.Dataset)
+    assert published.features == contract.features()
+
+    ordinary = datasets.Dataset.from_list([GOOD[table]], features=contract.features())
+    both = datasets.concatenate_datasets([published, ordinary])
+    assert both.to_list() == [GOOD[table], GOOD[table]]
+
+
+@pytest.mark.parametrize("table", ["sft", "rl", "quarantine"])
+def test_published_parquet_joins_data_that_declares_no_features(table: str) -> None:
+    import datasets
+
+    published = datasets.Dataset(CONTRACTS[table].to_arrow(unchecked(table)))
+    ordinary = datasets.Dataset.from_list([GOOD[table]])
+    assert datasets.concatenate_datasets([published, ordinary]).num_rows == 2
+
+
+def test_to_arrow_keeps_all_rows_of_a_frame_longer_than_one_slice() -> None:
+    ids = pl.DataFrame({"id": [str(idx) for idx in range(20_000)]})
+    frame = ids.join(unchecked("prm").drop("id"), how="cross").select(Prm.column_names())
+    table = Prm.to_arrow(frame)
+    assert table.num_rows == 20_000
+    assert table.column("id").to_pylist() == ids["id"].to_list()
+    assert Prm.to_arrow(Prm.empty()).num_rows == 0
+
+
+@TABLES
+def test_committed_json_schema_equals_the_code(table: str) -> None:
+    committed = (FOLDER / f"{table}.schema.json").read_text(encoding="utf-8")
+    assert committed == render(table), "run: python -m schemas"
+
+
+def test_no_json_schema_is_left_of_a_table_that_is_gone() -> None:
+    assert {path.name.removesuffix(".schema.json") for path in FOLDER.iterdir()} == set(CONTRACTS)
+
+
+@TABLES
+def test_json_schema_admits_good_rows(table: str) -> None:
+    changes = [{}] + [change for name, change in ALSO_GOOD if name == table]
+    for change in changes:
+        assert list(violations(CONTRACTS[table].json_schema(), GOOD[table] | change)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "where"),
+    [
+        ("seeds", {"domain": "poetry"}, "domain"),
+        ("seeds", {"answer": None}, "answer"),
+        ("seeds", {"steps": []}, "steps"),
+        ("seeds", {"colour": "red"}, "colour"),
+        ("quarantine", {"row_idx": -1}, "row_idx"),
+        ("nodes", {"prior": 1.5}, "prior"),
+        ("nodes", {"chosen": 1}, "chosen"),
+        ("prm", {"prompt": "no newline"}, "prompt"),
+        ("rl", {"reward_model": {"style": "rule"}}, "ground_truth"),
+        ("sft", {"messages": [{"role": "bot", "content": ""}]}, "role"),
+    ],
+)
+def test_json_schema_refuses_bad_rows(table: str, change: Row, where: str) -> None:
+    found = list(violations(CONTRACTS[table].json_schema(), GOOD[table] | change))
+    assert len(found) == 1
+    assert where in found[0]
+
+
+@TABLES
+def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> None:
+    def undescribed(name: str, schema: Row, *, is_item: bool = False) -> list[str]:
+        text = schema.get("description", "")
+        missing = [] if is_item or (text and "\n" not in text) else [name]
+        if "items" in schema:
+            missing += undescribed(f"{name}[]", schema["items"], is_item=True)
+        for key, inner in schema.get("properties", {}).items():
+            missing += undescribed(f"{name}.{key}", inner)
+        return missing
+
+    assert undescribed(table, CONTRACTS[table].json_schema()) == []
+
+
+def test_registry_names_are_the_tables_and_their_modules() -> None:
+    assert list(CONTRACTS) == [
+        *("seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "step_labels"),
+        *("sft", "prm", "rl"),
+    ]
+    for table, contract in CONTRACTS.items():
+        assert issubclass(contract, Contract)
+        assert contract.__module__ == f"schemas.{table}"
+        assert contract.__name__ in schemas.__all__
+        assert "One row = " in " ".join((contract.__doc__ or "").split())
+
+
+def test_importing_schemas_pulls_in_no_application_and_nothing_slow() -> None:
+    code = (
+        "import sys, schemas; "
+        "print(sorted({m.partition('.')[0] for m in sys.modules}"
+        " & {'dagster', 'datagen', 'assets', 'datasets', 'torch', 'transformers'}))"
+    )
+    root = Path(schemas.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def violations(schema: Row, value: Any, path: str = "$") -> list[str]:
+    """What a JSON Schema has against a value: every keyword that the contracts use, and no other.
+
+    The project does not depend on a JSON Schema validator, and these few keywords need none.
+    """
+    annotations = {"$schema", "title", "description", "format", "x-primary-key", "x-rules"}
+    types: dict[str, type | tuple[type, ...]] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "boolean": bool,
+        "integer": int,
+        "number": (int, float),
+        "null": type(None),
+    }
+    allowed = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if not any(
+        isinstance(value, types[kind]) and (kind == "boolean" or not isinstance(value, bool))
+        for kind in allowed
+    ):
+        return [f"{path} is not {allowed}"]
+    if value is None:
+        return [] if None in schema.get("enum", [None]) else [f"{path} is not in enum"]
+    found: list[str] = []
+    for keyword, bound in schema.items():
+        match keyword:
+            case "type" | "additionalProperties":
+                ok = True
+            case "enum":
+                ok = value in bound
+            case "minLength" | "minItems":
+                ok = len(value) >= bound
+            case "pattern":
+                ok = re.search(bound, value) is not None
+            case "minimum":
+                ok = value >= bound
+            case "maximum":
+                ok = value <= bound
+            case "required":
+                found += [f"{path}.{key} is missing" for key in bound if key not in value]
+                ok = True
+            case "properties":
+                found += [f"{path}.{key} is unknown" for key in value if key not in bound]
+                for key in value.keys() & bound.keys():
+                    found += violations(bound[key], value[key], f"{path}.{key}")
+                ok = True
+            case "items":
+                for idx, item in enumerate(value):
+                    found += violations(bound, item, f"{path}[{idx}]")
+                ok = True
+            case _:
+                ok = keyword in annotations
+        if not ok:
+            found.append(f"{path} breaks {keyword}: {bound!r}")
+    return found
+
+
+def test_json_schemas_are_plain_json_of_draft_2020_12() -> None:
+    for contract in CONTRACTS.values():
+        schema = contract.json_schema()
+        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+        assert json.loads(json.dumps(schema)) == schema
+        assert schema["required"] == contract.column_names()
