@@ -112,8 +112,11 @@ def _materialize(settings: Settings, out: Path) -> None:
     """Run all assets in this process."""
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(out / "dagster")))
-    home.mkdir(parents=True, exist_ok=True)
+    if "DAGSTER_HOME" not in os.environ:
+        home = out / "dagster"
+        home.mkdir(exist_ok=True)
+        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        os.environ["DAGSTER_HOME"] = str(home)
     import dagster as dg
 
     from assets.definitions import ASSETS
@@ -127,9 +130,7 @@ def _materialize(settings: Settings, out: Path) -> None:
                 ASSETS,
                 instance=instance,
                 resources={
-                    "workspace": Workspace(
-                        out=str(out), settings_json=settings.model_dump_json()
-                    ),
+                    "workspace": Workspace(out=str(out), settings_json=settings.model_dump_json()),
                     "io_manager": ParquetTables(out=str(out)),
                 },
                 # The event log is in the instance's history; the terminal has the bar.

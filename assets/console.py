@@ -100,7 +100,6 @@ def load_tables(out: Path) -> Tables:
         ConfigError: if there has been no run in this folder.
     """
     return Tables(
-        seeds=_table(out, "seeds"),
         prefixes=_table(out, "prefixes"),
         nodes=_table(out, "nodes"),
         rollouts=_table(out, "rollouts"),

@@ -200,7 +200,7 @@ def published(
     sft_plain: pl.DataFrame,
     prm: pl.DataFrame,
     rl: pl.DataFrame,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
     repository = write_repository(
         workspace.published_path,

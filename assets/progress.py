@@ -4,7 +4,7 @@ Dagster's log is for its own UI, and each line of it is a database write. The co
 here instead. Both live in one process, so a list of listeners is enough.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -27,7 +27,7 @@ _listeners: list[Listener] = []
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def listening(listener: Listener) -> Generator[None]:
     """Register ``listener`` for the length of a block."""
     _listeners.append(listener)
     try:

@@ -1,10 +1,11 @@
 """What `datagen show` draws, from hand-made tables, on 80 columns."""
 
-import re
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from datagen.errors import ConfigError
@@ -197,8 +198,280 @@ TABLES = Tables(
 )
 
 
-def drawn(id: str, *, tables: Tables = TABLES, rollouts: bool = False) -> str:
-    console = Console(record=True, width=80, quiet=False, file=None, force_terminal=False)
-    with console.capture():
-        console.print(draw_tree(tables, id, rollouts=rollouts))
-    return console.export_text()
+def drawn(id: str, *, tables: Tables = TABLES, rollouts: bool = False, width: int = 80) -> str:
+    """What a pipe of this width gets, without the spaces at line ends."""
+    console = Console(record=True, width=width, file=StringIO())
+    console.print(draw_tree(tables, id, rollouts=rollouts))
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def line_of(text: str, part: str) -> str:
+    found = [line for line in text.splitlines() if part in line]
+    assert len(found) == 1, (part, text)
+    return found[0]
+
+
+# --- what an id means ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("world-001", Found("seed", "world-001")),
+        ("world-002", Found("seed", "world-002")),
+        ("world-001@0", Found("prefix", "world-001@0")),
+        ("world-001@2", Found("prefix", "world-001@2")),
+        ("world-001@0/1bbb", Found("rollout", "world-001@0/1bbb")),
+        ("world-001@0/1", Found("rollout", "world-001@0/1bbb")),
+        ("1bbb", Found("rollout", "world-001@0/1bbb")),
+        ("c1d2e3f4a5", Found("node", "c1d2e3f4a5")),
+        ("c1", Found("node", "c1d2e3f4a5")),
+        ("9f8", Found("trace", "9f8e7d6c5b")),
+    ],
+)
+def test_an_id_or_its_unique_beginning_is_found(text: str, found: Found) -> None:
+    assert find(TABLES, text) == found
+
+
+def test_an_exact_id_wins_over_longer_ones_that_begin_with_it() -> None:
+    prefixes = [prefix(0, seed_id="s1"), prefix(0, seed_id="s10")]
+    assert find(replace(TABLES, prefixes=Prefix.from_rows(prefixes)), "s1") == Found("seed", "s1")
+
+
+def test_the_beginning_of_a_seed_is_not_ambiguous_with_what_lies_inside() -> None:
+    only = replace(TABLES, prefixes=Prefix.from_rows([prefix(0), prefix(2)]))
+    assert find(only, "wor") == Found("seed", "world-001")
+
+
+def test_an_ambiguous_id_is_an_error_that_lists_candidates() -> None:
+    with pytest.raises(ConfigError) as caught:
+        find(TABLES, "world")
+    assert str(caught.value) == (
+        "'world' could be any of 2 ids: seed 'world-001', seed 'world-002'; write more of the id"
+    )
+    with pytest.raises(ConfigError, match=r"any of 2 ids: node 'b1c2d3e4f5', node 'b2c3d4e5f6'"):
+        find(TABLES, "b")
+
+
+def test_an_unknown_id_is_an_error_that_names_what_comes_close() -> None:
+    with pytest.raises(ConfigError, match=r"the id 'wrold-002'; seeds that exist are 'world-002'"):
+        find(TABLES, "wrold-002")
+    with pytest.raises(ConfigError, match=r"seeds that exist are 'world-001', 'world-002'; give"):
+        find(TABLES, "zzz")
+
+
+def test_empty_tables_say_that_nothing_was_run() -> None:
+    empty = Tables(Prefix.empty(), Node.empty(), Rollout.empty(), Trace.empty(), StepLabel.empty())
+    with pytest.raises(ConfigError, match="the tables are empty; run `datagen run` first"):
+        draw_tree(empty, "world-001")
+
+
+# --- searches ------------------------------------------------------------------------------------
+
+
+def test_a_seed_shows_its_question_gold_answer_and_all_its_searches() -> None:
+    text = drawn("world-001")
+    assert text.startswith("question  Tom has 3 bags of [bold]6[/bold] apples and eats 2.")
+    assert line_of(text, "gold") == "gold      16  numeric"
+    assert "world-001@0  from the question alone ──" in text
+    assert "world-001@2  after 2 of 5 human steps ──" in text
+    assert line_of(text, "3 bags; 6").startswith("1  human  ExtractGivens  3 bags; 6 apples each")
+    assert "not searched yet" in text
+    assert "world-002" not in text
+
+
+def test_the_tree_has_one_aligned_line_per_state() -> None:
+    text = drawn("world-001@0")
+    tree = text[text.index("state ") : text.index("\n\nP prior")]
+    assert (
+        tree
+        == """\
+state                                                  P  N     Q  right  id
+start                                                     7  0.57    5/8  a0b1c2
+├ rollouts from here: 1/2 right, 1 truncated
+├ RestateGoal  the goal is to find the number of …  0.80  4  0.75    4/6  c1d2e3
+│ └ Compute  3*6=18                                 0.50  3  0.67    3/4  d1e2f3
+│   ├ ✓ Answer  16                                  0.50  1  1.00         e1f2a3
+│   └ ? (Answer)  18                                0.50                  e2f3a4
+├ Compute  3*6=18                                   0.20  2  0.50    1/2  b1c2d3
+│ ├ ✗ Answer  20                                    0.50  1  0.00         f1a2b3
+│ └ † Compute  18-                                  0.50  1  0.00         f2a3b4
+└ (Compute)  3*6=19                                 0.20             0/1  b2c3d4"""
+    )
+
+
+def test_a_search_shows_the_pass_rate_at_its_root_and_what_each_algorithm_drew() -> None:
+    text = drawn("world-001@0")
+    assert line_of(text, "pass rate") == "pass rate  62%: 5 of 8 rollouts right (95%: 31–86%)"
+    assert line_of(text, "puct ") == "puct       4 rollouts: 2 right, 1 wrong, 1 truncated"
+    assert line_of(text, "shepherd") == "shepherd   1 rollout: 1 wrong"
+
+
+def test_no_judged_rollout_is_no_pass_rate_of_zero() -> None:
+    unjudged = replace(TABLES, nodes=Node.from_rows([NODES[0] | {"n_rollouts": 0, "n_correct": 0}]))
+    assert "pass rate  unknown: no rollout" in drawn("world-001@0", tables=unjudged)
+
+
+def test_the_traces_of_a_search_are_named_and_those_with_most_evidence_come_first() -> None:
+    trace = TRACES[0] | {"prefix_id": "world-001@0"}
+    names = ["11aa11", "22bb22", "33cc33", "44dd44", "55ee55"]
+    traces = [trace | {"trace_id": f"{name}-long"} for name in names]
+    labels = [label(1, (3, 4), True, "rollouts", trace_id="55ee55-long")]
+    tables = replace(
+        TABLES, traces=Trace.from_rows(traces), step_labels=StepLabel.from_rows(labels)
+    )
+    told = line_of(drawn("world-001@0", tables=tables), "traces")
+    assert told == "traces     5 wrong: 55ee55 11aa11 22bb22 33cc33 …"
+
+
+def test_a_seed_names_the_trace_of_its_human_thought() -> None:
+    human = TRACES[0] | {"provenance": "human", "rollout_id": None, "engine": None}
+    tables = replace(TABLES, traces=Trace.from_rows([human]))
+    assert "human     trace 9f8e7d" in drawn("world-001", tables=tables)
+    assert "seed     world-001" in drawn("9f8e7d", tables=tables)
+
+
+def test_rollouts_are_listed_below_their_state_when_asked_for() -> None:
+    text = drawn("world-001@0", rollouts=True)
+    assert "├ ✓ › Compute 3*6=18 › Answer 16  0aaa" in text
+    assert "├ ✗ › Compute 3*6=18 › Answer 16  1bbb" in text
+    assert "├ ? truncated › Compute 3*6=18 › Answer 16 … and [red]then[/red] then  2ccc" in text
+    # Only its own steps: those that were given stand in the tree already.
+    assert "│ ├ ✓ › Compute 3*6=18 › Answer 16  3ddd" in text
+    assert "4eee" not in text
+    assert "›" not in drawn("world-001@0")
+
+
+def test_a_node_shows_the_steps_that_lead_to_it_and_its_own_tree() -> None:
+    text = drawn("d1e2")
+    assert "state d1e2f3a4b5  in search world-001@0 ──" in text
+    assert line_of(text, "1  model").startswith("1  model  Compute      3*6=18")
+    assert "after two of them were eaten" in text
+    assert line_of(text, "last step").endswith("the least likely with log-probability -0.25")
+    tree = text[text.index("state    ") : text.index("\n\nP prior")].splitlines()[1:]
+    assert [line[:15].rstrip() for line in tree] == [
+        "Compute  3*6=18",
+        "├ ✓ Answer  16",
+        "└ ? (Answer)  1",
+    ]
+
+
+def test_a_rejected_node_is_said_to_be_one() -> None:
+    assert "proposed by a replica and not taken" in drawn("b2c3")
+
+
+# --- traces and rollouts -------------------------------------------------------------------------
+
+
+def test_a_trace_shows_writer_factor_evidence_and_label_of_each_step() -> None:
+    text = drawn("9f8e7d6c5b")
+    table = text[text.index("#  by") : text.index("\n\noutcome")]
+    assert (
+        table
+        == """\
+#  by     factor         step                          right     95%  label
+0  human  RestateGoal    the goal is to find the                      ✓ outcome
+                         number of apples that remain
+                         after two of them were eaten
+1  human  ExtractGivens  3 bags; 6 apples each; 2        3/4  30–95%  ✓ rollouts
+                         eaten
+2  model  Compute        3*6=17                          0/4   0–49%  ✗ rollouts
+3  model  Compute        17-2=15                         0/1   0–79%  ?
+4  model  Answer         15                                           ✗ outcome"""
+    )
+    assert line_of(text, "outcome  ✗").startswith("outcome  ✗ wrong: answer 15, gold 16  numeric")
+    assert "because  15 differs from 16" in text
+    assert "the first wrong step is 2" in text
+    assert "rollout  world-001@0/1bbb" in text
+
+
+def test_a_trace_without_labels_is_shown_all_the_same() -> None:
+    text = drawn("9f8e7d6c5b", tables=replace(TABLES, step_labels=None))
+    assert "2  model  Compute        3*6=17" in text
+    assert "labels   none yet" in text
+
+
+def test_a_rollout_shows_who_wrote_each_step_and_what_it_cost() -> None:
+    text = drawn("3ddd")
+    assert line_of(text, "the goal is").startswith("0  search   RestateGoal")
+    assert line_of(text, "3*6=18").split() == ["1", "rollout", "Compute", "3*6=18", "7", "-0.25"]
+    assert "drawn    by puct from state c1d2e3f4a5, sample 0, temperature 1, 9 tokens" in text
+    truncated = drawn("2ccc")
+    assert "then, unreadable as steps: and [red]then[/red] then" in truncated
+    assert "outcome  ? truncated: no answer, gold 16" in truncated
+    assert "trace    9f8e7d6c5b" in drawn("1bbb")
+
+
+# --- the terminal --------------------------------------------------------------------------------
+
+IDS = ["world-001", "world-001@0", "9f8e7d6c5b", "c1d2e3f4a5", "1bbb", "2ccc"]
+
+
+@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_console(id: str, width: int) -> None:
+    text = drawn(id, rollouts=True, width=width)
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_hostile_text_is_shown_and_never_obeyed(id: str) -> None:
+    evil = "[red]a[/]\x1b[31m\x07\n\tb\r\u202e :smile: [/nonsense] 世界"
+    hostile = Tables(
+        *(
+            contract.from_rows([replaced(row, evil) for row in frame.to_dicts()])
+            for contract, frame in (
+                (Prefix, TABLES.prefixes),
+                (Node, TABLES.nodes),
+                (Rollout, TABLES.rollouts),
+                (Trace, TABLES.traces),
+                (StepLabel, TABLES.step_labels),
+            )
+        )
+    )
+    text = drawn(id, tables=hostile, rollouts=True)
+    assert "[red]a[/]�[31m�" in text
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    assert max(map(cell_len, text.splitlines())) <= 80
+
+
+def replaced(row: Row, text: str) -> Row:
+    """The row with all its free text replaced."""
+    changed: Row = {}
+    for name in ("question", "answer", "text", "tail", "reason", "factor", "engine", "gold"):
+        if row.get(name) is not None:
+            changed[name] = text
+    for name in ("steps", "factors"):
+        if name in row:
+            changed[name] = [text] * len(row[name])
+    return row | changed
+
+
+def test_colour_goes_to_terminals_only() -> None:
+    outputs = {True: StringIO(), False: StringIO()}
+    for terminal, file in outputs.items():
+        console = Console(file=file, width=80, force_terminal=terminal, color_system="auto")
+        console.print(draw_tree(TABLES, "world-001@0"))
+    assert "\x1b" not in outputs[False].getvalue()
+    assert "understanding" not in outputs[False].getvalue()
+
+
+def test_factors_are_coloured_by_family_and_rejected_proposals_dimmed() -> None:
+    file = StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system="standard")
+    console.print(draw_tree(TABLES, "world-001@0"))
+    text = file.getvalue()
+    assert "\x1b[36mRestateGoal\x1b[0m" in text
+    assert "\x1b[2;94mCompute\x1b[0m" in text
+    assert "\x1b[1;32m✓\x1b[0m" in text
+    assert "\x1b[36munderstanding\x1b[0m \x1b[35mplanning\x1b[0m" in text
+
+
+def test_every_factor_but_other_has_a_family() -> None:
+    assert set(FAMILY) == set(Factor) - {Factor.OTHER}
+
+
+def test_tables_of_different_runs_are_an_error_and_no_crash() -> None:
+    strange = replace(TABLES, prefixes=Prefix.from_rows([prefix(0, seed_id="world-009")]))
+    with pytest.raises(ConfigError, match=r"no row has prefix_id='world-001@0'"):
+        draw_tree(strange, "c1d2")

@@ -54,7 +54,8 @@ def label_steps(
     """
     counts: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0])
     own_from: dict[str, int] = {}
-    unique = rollouts.unique("completion_key", keep="first", maintain_order=True)
+    # Seeds that ask the same question share completions, but each has its own gold answer.
+    unique = rollouts.unique(["seed_id", "completion_key"], keep="first", maintain_order=True)
     for row in unique.iter_rows(named=True):
         if row["outcome"] in _DECIDED:
             keys = _states_along(row["seed_id"], row["steps"], row["factors"])

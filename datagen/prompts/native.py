@@ -4,6 +4,7 @@ The only place where states turn into prompts and completions into steps. A poli
 other words than native tags needs another module with these functions, and nothing else.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,7 @@ from datagen.traces.model import Step, Trace
 
 QUESTION: Final = "Question: "
 _ACTIONS: Final = (*(start_tag(factor) for factor in Factor), THINK_END)
+_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def prompt_of(state: Trace) -> str:
@@ -91,15 +93,24 @@ class Reading:
     min_logprobs: tuple[float, ...]
 
 
+def text_of(completion: Completion) -> str:
+    """What the completion says.
+
+    A broken model or server can emit lone surrogates, which neither tables nor tokenizers take.
+    Each becomes U+FFFD, one for one, so that token offsets stay true.
+    """
+    return _SURROGATES.sub("\ufffd", completion.text)
+
+
 def read_rollout(completion: Completion) -> Reading:
     """Read a completion that began at the start of a step."""
-    return _read(completion, parse_tail(completion.text), shift=0)
+    return _read(completion, parse_tail(text_of(completion)), shift=0)
 
 
 def read_segment(completion: Completion, factor: Factor) -> Reading:
     """Read a completion that began inside a step of ``factor``, behind its opening tag."""
     opening = start_tag(factor)
-    return _read(completion, parse_tail(opening + completion.text), shift=len(opening))
+    return _read(completion, parse_tail(opening + text_of(completion)), shift=len(opening))
 
 
 def _read(completion: Completion, tail: ParsedTail, *, shift: int) -> Reading:

@@ -11,6 +11,7 @@ import math
 import random
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -73,21 +74,22 @@ def batches(
     """Endless ``(input_ids, labels)`` pairs, each int64 of shape ``(batch, length)``."""
     rng = random.Random(seed)
     temper = Temper()
+    waiting: defaultdict[int, list[tuple[list[int], int]]] = defaultdict(list)
     while True:
         prompts, completions = zip(*(document(rng, temper) for _ in range(pool)), strict=True)
         given = [len(ids) for ids in tokenizer(list(prompts))["input_ids"]]
         texts = [p + c for p, c in zip(prompts, completions, strict=True)]
-        encoded = sorted(
-            zip(tokenizer(texts)["input_ids"], given, strict=True), key=lambda pair: len(pair[0])
-        )
-        chunks: list[list[tuple[list[int], int]]] = [[]]
-        for pair in encoded:
-            if (len(chunks[-1]) + 1) * len(pair[0]) > tokens_per_batch:
-                chunks.append([])
-            chunks[-1].append(pair)
+        # Few distinct shapes, since CPU kernels are compiled for each one; what does not fill a
+        # batch of its length waits for the next pool.
+        chunks: list[list[tuple[list[int], int]]] = []
+        for pair in zip(tokenizer(texts)["input_ids"], given, strict=True):
+            length = _padded(len(pair[0]))
+            waiting[length].append(pair)
+            if (len(waiting[length]) + 1) * length > tokens_per_batch:
+                chunks.append(waiting.pop(length))
         rng.shuffle(chunks)
         for chunk in chunks:
-            length = len(chunk[-1][0])
+            length = _padded(len(chunk[-1][0]))
             ids = torch.zeros(len(chunk), length, dtype=torch.long)
             labels = torch.full((len(chunk), length), _IGNORED)
             for row, (document_ids, n_given) in enumerate(chunk):
@@ -95,6 +97,11 @@ def batches(
                 ids[row, : len(tokens)] = tokens
                 labels[row, n_given : len(tokens)] = tokens[n_given:]
             yield ids, labels
+
+
+def _padded(length: int) -> int:
+    """The next multiple of 16."""
+    return -(-length // 16) * 16
 
 
 def build_optimizers(
@@ -121,7 +128,14 @@ def build_optimizers(
 
 
 def train(
-    out: Path, *, start: Path | None, minutes: float, seed: int, peak_lr: float, tokens_per_batch: int, device: str
+    out: Path,
+    *,
+    start: Path | None,
+    minutes: float,
+    seed: int,
+    peak_lr: float,
+    tokens_per_batch: int,
+    device: str,
 ) -> None:
     """Train for ``minutes`` of wall time and write tokenizer and bfloat16 weights to ``out``.
 
@@ -152,10 +166,10 @@ def train(
             group["lr"] = peak * scale
         ids, labels = ids.to(device), labels.to(device)
         with torch.autocast(device, dtype=torch.bfloat16):
-            hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-            scored = labels[:, 1:] != _IGNORED
-            logits = model.lm_head(hidden[scored])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][scored])
+            logits = model(input_ids=ids, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=_IGNORED
+        )
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -54,16 +54,16 @@ class Journal:
 
     def __init__(self, path: Path | str) -> None:
         self.path = str(path)
-        if self.path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if self.path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=60)
             self._claim()
             self._use_wal()
             # A commit reaches the disk before the search sees the answer, power cuts included.
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(_SCHEMA)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise self._broken(error) from error
 
     def _claim(self) -> None:
@@ -107,7 +107,7 @@ class Journal:
                 )
                 for key, *fields in rows:
                     found[key.hex()] = _read(*fields)
-        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
             # SQLite notices damage to its own pages; damage within an entry shows in reading it.
             raise self._broken(error) from error
         return found
@@ -117,7 +117,7 @@ class Journal:
 
         An entry that exists already stays as it is.
         """
-        # Before the transaction begins, since an answer that cannot be written must not leave it open.
+        # Outside the transaction, which an answer that cannot be written would leave open.
         rows = [(bytes.fromhex(key), *_written(answer)) for key, answer in answers.items()]
         try:
             self._db.execute("BEGIN IMMEDIATE")

@@ -204,7 +204,15 @@ def _expand(
         _record(tree, requests, answers[: len(requests)], verify)
         for node, prior in zip(open_ends, answers[len(requests) :], strict=True):
             node.priors = read_prior(cast(Choice, prior), min_prior=config.min_prior)
-    best = max(proposals, key=lambda node: (_own_value(node, tree, default=0.0), -node.replica_idx))
+    # An open end is worth more than a dead one, even if its few rollouts all went wrong.
+    best = max(
+        proposals,
+        key=lambda node: (
+            _own_value(node, tree, default=0.0),
+            not node.terminal,
+            -node.replica_idx,
+        ),
+    )
     for node in proposals:
         node.chosen = node is best
     parent.children[factor] = best

@@ -12,13 +12,14 @@ from typing import Any
 import polars as pl
 
 from datagen.engines.protocol import Completion, CompletionRequest, Engine
-from datagen.prompts.native import states_along
+from datagen.prompts.native import states_along, text_of
 from datagen.search.evidence import Rollout, Tally, Verify, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.journal import Journal, journal_key
 from datagen.search.puct import Node as TreeNode
 from datagen.search.puct import SearchTree
 from datagen.search.scheduler import Budget, Progress, Scheduler
+from datagen.traces.markup import THINK_START
 from datagen.traces.prefixes import prefix_trace
 from datagen.verify import Outcome, Verdict, verify_completion
 from schemas import Node as NodeContract
@@ -110,7 +111,8 @@ def verifier_of(prefix: Mapping[str, Any]) -> Verify:
 
     def verify(completion: Completion) -> Verdict:
         return verify_completion(
-            completion.text,
+            # The prompt opened the thought: nothing is an answer before it is closed.
+            THINK_START + text_of(completion),
             prefix["answer"],
             verifier=prefix["verifier"],
             finished=completion.finish == "stop",
@@ -127,7 +129,10 @@ class _Tables:
         self._tree = tree
         self._fingerprint = fingerprint
         self._nodes = list(_walk(tree.root))
-        self._ids = {id(node.state): self._node_id(node) for node in self._nodes}
+        self._ids = {id(node): self._node_id(node) for node in self._nodes}
+        self._drawn_from = {
+            state_key(node.state): self._ids[id(node)] for node in self._nodes if not node.terminal
+        }
         self._tallies = tally(tree.rollouts)
         self._source = self._step_sources()
 
@@ -136,7 +141,7 @@ class _Tables:
 
     def _node_id(self, node: TreeNode) -> str:
         """Names the state, so equal runs give equal ids."""
-        text = f"{self._prefix['prefix_id']}\0{state_key(node.state)}\0{node.state.answer}"
+        text = f"{self._prefix['prefix_id']}\0{state_key(node.state)}\0{node.state.answer!r}"
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def _step_sources(self) -> dict[str, str]:
@@ -166,7 +171,7 @@ class _Tables:
             "rollout_id": f"{prefix['prefix_id']}/{key}",
             "prefix_id": prefix["prefix_id"],
             "seed_id": prefix["seed_id"],
-            "node_id": self._ids.get(id(rollout.state)),
+            "node_id": self._drawn_from.get(state_key(rollout.state)),
             "algorithm": rollout.algorithm,
             "sample_idx": rollout.request.sample_idx,
             "n_given_steps": n_given,
@@ -201,10 +206,10 @@ class _Tables:
             reading = node.reading
             at_root = node.parent is None
             yield {
-                "node_id": self._ids[id(node.state)],
+                "node_id": self._ids[id(node)],
                 "prefix_id": self._prefix["prefix_id"],
                 "seed_id": self._prefix["seed_id"],
-                "parent_id": self._ids[id(node.parent.state)] if node.parent else None,
+                "parent_id": self._ids[id(node.parent)] if node.parent else None,
                 "depth": step_idx + 1 - len(self._tree.root.state.steps),
                 "step_idx": step_idx,
                 "factor": node.factor.value if node.factor else None,

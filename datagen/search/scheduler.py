@@ -30,7 +30,10 @@ Search = Generator[Sequence[Request], Sequence[Answer], T]
 
 
 class BudgetSpent(Exception):
-    """Thrown into a search that must end now; it may still return what it has."""
+    """Thrown into a search that must end now; it may still return what it has.
+
+    A search of several stages gets it again at each further request, until it has ended.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,9 @@ class Scheduler(Generic[T]):
                     self._deliver(tasks.pop(task), task.result())
                 self._report()
                 if self._spent():
+                    self.progress.budget_spent = (
+                        bool(self._lives) or next(waiting, None) is not None
+                    )
                     self._end_all()
                     break
         finally:
@@ -274,18 +280,13 @@ class Scheduler(Generic[T]):
 
     def _end_all(self) -> None:
         """Tell every search to return what it has."""
-        if not self._lives:
-            return
-        self.progress.budget_spent = True
         for live in list(self._lives.values()):
             try:
-                live.search.throw(BudgetSpent())
+                while True:
+                    live.search.throw(BudgetSpent())
             except StopIteration as end:
                 self._finish(live, end.value)
             except BudgetSpent:
-                del self._lives[live.name]
-            else:
-                live.search.close()
                 del self._lives[live.name]
 
     def _report(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import polars as pl
 from rich.console import Group, RenderableType
 
-from datagen.show import trace as traces
-from datagen.show import tree as trees
 from datagen.show.lookup import Tables, find
+from datagen.show.search import question, search, subtree
+from datagen.show.trace import rollout, trace
+from datagen.show.tree import legend
 
 
 def draw_tree(tables: Tables, id: str, *, rollouts: bool = False) -> Group:
@@ -37,14 +38,14 @@ def _parts(tables: Tables, id: str, *, rollouts: bool) -> Iterator[RenderableTyp
         case "seed" | "prefix":
             column = f"{found.kind}_id"
             prefixes = tables.prefixes.filter(pl.col(column) == found.id).sort("n_steps").to_dicts()
-            yield trees.question(prefixes[0])
+            yield question(tables, prefixes[0])
             for prefix in prefixes:
-                yield from trees.search(tables, prefix, rollouts=rollouts)
-            yield from trees.legend()
+                yield from search(tables, prefix, rollouts=rollouts)
+            yield from legend()
         case "node":
-            yield from trees.subtree(tables, found.id)
-            yield from trees.legend()
+            yield from subtree(tables, found.id)
+            yield from legend()
         case "trace":
-            yield from traces.trace(tables, found.id)
+            yield from trace(tables, found.id)
         case "rollout":
-            yield from traces.rollout(tables, found.id)
+            yield from rollout(tables, found.id)

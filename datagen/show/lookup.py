@@ -54,6 +54,7 @@ def find(tables: Tables, text: str) -> Found:
     Raises:
         ConfigError: if nothing or more than one thing is meant; lists candidates.
     """
+    text = text.encode("utf-8", "replace").decode("utf-8")  # a shell can pass any bytes
     for exact in (True, False):
         matches = [match for ids in _id_columns(tables) for match in ids.matches(text, exact=exact)]
         if len(matches) == 1:
@@ -123,4 +124,4 @@ def _unknown(tables: Tables, text: str) -> str:
         return f"{message}: the tables are empty; run `datagen run` first"
     near = get_close_matches(text, seeds, n=_MAX_CANDIDATES) or seeds[:_MAX_CANDIDATES]
     listed = ", ".join(map(repr, near))
-    return f"{message}; there are, for example, the seeds {listed}; give one of them or look in the tables"
+    return f"{message}; seeds that exist are {listed}; give one, or any id that stands in a table"

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +19,7 @@ class StepLine:
         by: who wrote it.
         factor: its thought factor.
         text: its text.
-        more: further cells by column header; the table has all columns that any line has.
+        more: further cells by column header.
     """
 
     by: str
@@ -26,22 +28,28 @@ class StepLine:
     more: Mapping[str, Text] = field(default_factory=dict[str, Text])
 
 
-def step_table(steps: Sequence[StepLine]) -> Table:
-    """List steps under their 0-based index, the text wrapped to the width that is left."""
-    headers = list(dict.fromkeys(header for step in steps for header in step.more))
+def step_table(
+    steps: Sequence[StepLine], columns: Mapping[str, JustifyMethod] = MappingProxyType({})
+) -> Table:
+    """List steps under their 0-based index, the text wrapped to the width that is left.
+
+    Args:
+        steps: the steps.
+        columns: headers of further columns, and how their cells are justified.
+    """
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("by", no_wrap=True)
     table.add_column("factor", no_wrap=True)
     table.add_column("step", ratio=1, overflow="fold")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
+    for header, justify in columns.items():
+        table.add_column(header, justify=justify, no_wrap=True)
     for idx, step in enumerate(steps):
         table.add_row(
             Text(str(idx)),
             Text(step.by, style="dim"),
             factor_name(step.factor),
             Text(paragraph(step.text)),
-            *(step.more.get(header, Text()) for header in headers),
+            *(step.more.get(header, Text()) for header in columns),
         )
     return table

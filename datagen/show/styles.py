@@ -56,6 +56,9 @@ _COLOUR: Final[dict[Family, str]] = {
 }
 _COLOUR_OF_NAME: Final = {factor.value: _COLOUR[family] for factor, family in FAMILY.items()}
 
+SHORT_ID: Final = 6
+"""Characters of a hashed id that are shown: enough to find it again nearly always."""
+
 _MARK: Final = {"correct": ("✓", "bold green"), "wrong": ("✗", "bold red")}
 _WORD: Final = {"correct": "right"}
 
@@ -94,8 +97,8 @@ def label_mark(hard_label: bool | None) -> Text:
 
 
 def short_id(id: str) -> Text:
-    """The beginning of a hashed id, long enough to be found again nearly always."""
-    return Text(one_line(id)[:6], style="dim")
+    """The beginning of a hashed id."""
+    return Text(one_line(id)[:SHORT_ID], style="dim")
 
 
 class FamilyLegend:

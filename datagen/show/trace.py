@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
-from rich.console import RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
@@ -26,6 +26,12 @@ from datagen.show.styles import (
     percent_range,
 )
 
+_LABEL_COLUMNS: Final[dict[str, JustifyMethod]] = {
+    "right": "right",
+    "95%": "right",
+    "label": "left",
+}
+_COST_COLUMNS: Final[dict[str, JustifyMethod]] = {"tokens": "right", "min logp": "right"}
 _LABEL_LEGEND: Final = (
     "right: on-policy rollouts from the step that ended right / could be judged, and the 95% "
     "Wilson interval of that share · label: ✓ good, ✗ wrong, ? unknown, and what it rests on"
@@ -48,7 +54,8 @@ def trace(tables: Tables, trace_id: str) -> Iterator[RenderableType]:
         [
             StepLine(by, factor, text, _label_cells(labels[idx]) if idx in labels else {})
             for idx, (by, factor, text) in enumerate(steps)
-        ]
+        ],
+        _LABEL_COLUMNS if labels else {},
     )
     yield Text()
     yield field_table(
@@ -81,7 +88,7 @@ def rollout(tables: Tables, rollout_id: str) -> Iterator[RenderableType]:
         for idx, (factor, text) in enumerate(zip(row["factors"], row["steps"], strict=True))
     ]
     if steps:
-        yield step_table(steps)
+        yield step_table(steps, _COST_COLUMNS)
     if row["tail"]:
         yield Text(f"then, unreadable as steps: {one_line(row['tail'])}")
     yield Text()
@@ -97,14 +104,12 @@ def _first_wrong(labels: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def _label_cells(label: Mapping[str, Any]) -> dict[str, Text]:
-    cells = {"right": Text(), "95%": Text()}
+    source = "" if label["label_source"] == "none" else f" {label['label_source']}"
+    cells = {"label": Text.assemble(label_mark(label["hard_label"]), source)}
     if label["n_trials"]:
         cells["right"] = Text(f"{label['n_successes']}/{label['n_trials']}")
         low, high = label["wilson_low"], label["wilson_high"]
-        if low is not None and high is not None:
-            cells["95%"] = Text(percent_range(low, high))
-    source = "" if label["label_source"] == "none" else label["label_source"]
-    cells["label"] = Text.assemble(label_mark(label["hard_label"]), f" {source:<8}")
+        cells["95%"] = Text("" if low is None or high is None else percent_range(low, high))
     return cells
 
 
@@ -143,9 +148,12 @@ def _draw(row: Mapping[str, Any]) -> Field:
 
 
 def _origin(row: Mapping[str, Any]) -> Iterator[Field]:
-    yield "prefix", one_line(row["prefix_id"])
-    if "trace_id" in row and row["rollout_id"] is not None:
-        yield "rollout", one_line(row["rollout_id"])
+    if row["rollout_id"] is None:  # a whole human thought, which no search began from
+        yield "seed", one_line(row["seed_id"])
+    else:
+        yield "prefix", one_line(row["prefix_id"])
+        if "trace_id" in row:
+            yield "rollout", one_line(row["rollout_id"])
     if row["engine"] is not None:
         yield "engine", one_line(row["engine"])
 

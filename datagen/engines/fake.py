@@ -1,0 +1,150 @@
+"""The test engine: plain functions in place of a model, and a toy policy whose values are known.
+
+An answer depends on its request alone, so batches, order and repetition change nothing. A token is
+a word with the white space around it, and its log-probability minus a tenth of its length.
+
+The toy policy (:func:`toy_engine`) walks on whole numbers: each step adds 1 or 2, and the answer is
+right if the walk meets its target instead of stepping over it. The true value of every state is
+known (:func:`toy_value`), so an estimate can be held against the truth.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import accumulate
+from typing import Any, Final
+
+from datagen.engines.protocol import Choice, ChoiceRequest, Completion, CompletionRequest, Request
+from datagen.errors import EngineError
+from datagen.factors.taxonomy import Factor
+from datagen.traces.markup import THINK_END, end_tag, start_tag
+from datagen.traces.model import Trace
+
+_TOKEN: Final = re.compile(r"\s*\S+\s*|\s+")
+_END_LOGPROB: Final = -0.5
+_STEPS_OF_ONE: Final = {Factor.COMPUTE: 0.75, Factor.HYPOTHESISE: 0.25}
+"""The toy's actions, equally likely, and how often a step of each adds 1 rather than 2."""
+
+
+def uniform(request: ChoiceRequest) -> Sequence[float]:
+    """Every choice is equally likely."""
+    return [1 / len(request.choices)] * len(request.choices)
+
+
+class FakeEngine:
+    """An engine that answers from two functions and keeps a record.
+
+    Args:
+        write: the text that follows a prompt, drawn by ``request.seed`` if there is anything to
+            draw; stop strings and ``max_tokens`` are applied to it here.
+        prefer: probabilities, in the order of the choices.
+        fingerprint: as in :class:`~datagen.engines.protocol.Engine`, like the next two.
+        batch_size: most requests handed over in one call.
+        concurrency: most calls under way at once.
+        delay_s: how long a call sleeps, in seconds.
+        fail_after: calls that are answered; every further one raises ``EngineError``.
+
+    Attributes:
+        batches: the requests of each answered call, in the order of the answers.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[CompletionRequest], str],
+        prefer: Callable[[ChoiceRequest], Sequence[float]] = uniform,
+        *,
+        fingerprint: str = "fake",
+        batch_size: int = 8,
+        concurrency: int = 1,
+        delay_s: float = 0.0,
+        fail_after: int | None = None,
+    ) -> None:
+        self.fingerprint, self.batch_size, self.concurrency = fingerprint, batch_size, concurrency
+        self.batches: list[list[Request]] = []
+        self._write, self._prefer = write, prefer
+        self._delay_s, self._n_left = delay_s, fail_after
+
+    async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+        """Write one completion per request, in order."""
+        await self._call(requests)
+        return [_completion(request, self._write(request)) for request in requests]
+
+    async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        """Score the choices of each request, in order."""
+        await self._call(requests)
+        return [Choice(tuple(self._prefer(request))) for request in requests]
+
+    async def _call(self, requests: Sequence[Request]) -> None:
+        if self._n_left is not None:
+            self._n_left -= 1
+            if self._n_left < 0:
+                raise EngineError(f"{self.fingerprint!r} was told to fail; raise fail_after")
+        await asyncio.sleep(self._delay_s)
+        self.batches.append(list(requests))
+
+
+def _completion(request: CompletionRequest, text: str) -> Completion:
+    """End ``text`` behind its first stop string or at ``max_tokens``, whichever comes first."""
+    sampling = request.sampling
+    cut = min((text.find(s) + len(s) for s in sampling.stop if s in text), default=None)
+    tokens = _TOKEN.findall(text[:cut])
+    logprobs = [-len(token) / 10 for token in tokens]
+    if cut is None:
+        tokens, logprobs = [*tokens, ""], [*logprobs, _END_LOGPROB]
+    n = min(len(tokens), sampling.max_tokens)
+    ends = tuple(accumulate(map(len, tokens[:n])))
+    finish = "stop" if n == len(tokens) else "length"
+    return Completion("".join(tokens[:n]), finish, tuple(logprobs[:n]), ends)
+
+
+def toy_engine(**options: Any) -> FakeEngine:
+    """A :class:`FakeEngine` of the toy policy; ``options`` are its keyword arguments."""
+    return FakeEngine(toy_write, toy_prefer, **options)
+
+
+def toy_question(target: int, walk: int = 0) -> str:
+    """The toy's question, whose right answer is ``target``; ``walk`` makes it another sample."""
+    return f"Reach {target} from 0 by adding 1 or 2. Walk {walk}."
+
+
+def toy_value(state: Trace) -> float:
+    """Probability that the toy policy ends right from ``state``."""
+    return _value(_distance("\n".join([state.question, *(step.text for step in state.steps)])))
+
+
+@cache
+def _value(left: int) -> float:
+    return (_value(left - 1) + _value(left - 2)) / 2 if left > 0 else float(left == 0)
+
+
+def _distance(prompt: str) -> int:
+    """What is left to the target; negative once the walk has stepped over it."""
+    target = int(re.findall(r"Reach (\d+)", prompt)[0])
+    return target - int([0, *re.findall(r"\d\+\d=(\d+)", prompt)][-1])
+
+
+def toy_prefer(request: ChoiceRequest) -> Sequence[float]:
+    """The toy policy's probability of each next action."""
+    actions = list(_STEPS_OF_ONE) if _distance(request.prompt) > 0 else [Factor.ANSWER]
+    likely = {start_tag(factor): 1 / len(actions) for factor in actions}
+    return [likely.get(choice, 0.0) for choice in request.choices]
+
+
+def toy_write(request: CompletionRequest) -> str:
+    """The toy policy's walk from the prompt to the answer."""
+    rng = random.Random(request.seed)
+    distance = _distance(request.prompt)
+    total = int(re.findall(r"Reach (\d+)", request.prompt)[0]) - distance
+    factor = next((f for f in Factor if request.prompt.endswith(start_tag(f))), None)
+    text = ""
+    while True:
+        if factor is None:
+            factor = rng.choice(list(_STEPS_OF_ONE)) if distance > 0 else Factor.ANSWER
+            text += start_tag(factor)
+        if factor is Factor.ANSWER:
+            return f"{text}{total}{end_tag(factor)}{THINK_END}{total}"
+        add = 1 if rng.random() < _STEPS_OF_ONE.get(factor, 0.5) else 2
+        text += f"{total}+{add}={total + add}{end_tag(factor)}"
+        total, distance, factor = total + add, distance - add, None

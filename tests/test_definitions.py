@@ -1,0 +1,88 @@
+"""The Dagster application: it loads, it validates, and the library stays free of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.definitions import defs
+from assets.parquet_io import CONTRACT_OF, ParquetTables
+from schemas import ContractError
+
+REPO = Path(__file__).parents[1]
+NAMES = "seeds prefixes rollouts step_labels traces sft prm rl published".split()  # noqa: SIM905
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, timeout=120
+    )
+
+
+def test_importing_the_library_does_not_import_dagster():
+    code = """
+import pkgutil, sys, importlib, datagen
+for module in pkgutil.walk_packages(datagen.__path__, "datagen."):
+    if "sympy_worker" not in module.name and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print([name for name in sys.modules if name.split(".")[0] in ("dagster", "assets")])
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_named_asset_exists_with_its_dependencies():
+    graph = defs.resolve_asset_graph()
+    keys = {key.to_user_string(): key for key in graph.get_all_asset_keys()}
+    assert set(NAMES) <= set(keys)
+    parents = {k.to_user_string() for k in graph.get(keys["step_labels"]).parent_keys}
+    assert parents == {"traces", "rollouts"}
+
+
+def test_dagster_validates_the_code_location(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "assets.definitions"],
+        capture_output=True, text=True, cwd=REPO, timeout=120,
+        env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_stored_asset_has_a_contract():
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert keys - {"published"} == set(CONTRACT_OF)
+
+
+def test_a_table_that_breaks_its_contract_is_not_stored(tmp_path: Path):
+    @dg.asset
+    def prm() -> pl.DataFrame:
+        return pl.DataFrame({"prompt": ["no labels"]})
+
+    with pytest.raises(ContractError, match="prm"):
+        dg.materialize([prm], resources={"io_manager": ParquetTables(out=str(tmp_path))})
+    assert not list(tmp_path.rglob("prm.parquet"))
+
+
+@pytest.mark.slow
+def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
+    settings = tmp_path / "datagen.toml"
+    settings.write_text("[seeds]\nlimit = 2\n[search]\nn_simulations = 1\nn_root_rollouts = 2\n")
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(tmp_path),
+        "DATAGEN_OUT": str(tmp_path / "out"),
+        "DATAGEN_CONFIG": str(settings),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*",
+         "-m", "assets.definitions"],
+        capture_output=True, text=True, cwd=REPO, timeout=300, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert (tmp_path / "out" / "published" / "README.md").exists()
+    assert pl.read_parquet(tmp_path / "out" / "tables" / "seeds.parquet").height == 2

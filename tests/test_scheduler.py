@@ -1,0 +1,483 @@
+"""The scheduler: full batches, one journal, and the same results however a run was cut up."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagen.engines.fake import FakeEngine
+from datagen.engines.protocol import (
+    Answer,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+    Sampling,
+)
+from datagen.errors import EngineError
+from datagen.search.journal import Journal, journal_key
+from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler, Search
+
+SAMPLING = Sampling()
+
+
+def ask(prompt: str, sample_idx: int = 0) -> CompletionRequest:
+    return CompletionRequest(prompt, SAMPLING, sample_idx)
+
+
+def engine(**options: Any) -> FakeEngine:
+    """Repeats its prompt: one token and the end, or more if the prompt has spaces."""
+    return FakeEngine(lambda request: f"{request.prompt}!{request.sample_idx}", **options)
+
+
+def waves_of(*waves: Sequence[Request]) -> Search[list[str]]:
+    """A search that asks for fixed waves and returns the texts it was sent, in order."""
+    texts: list[str] = []
+    for wave in waves:
+        answers = yield wave
+        assert len(answers) == len(wave)
+        texts += [answer.text for answer in answers if isinstance(answer, Completion)]
+    return texts
+
+
+def talk(name: str, n_waves: int = 3, width: int = 3) -> Search[list[str]]:
+    """A search whose every prompt depends on what it was told before."""
+    said = [name]
+    for wave in range(n_waves):
+        answers = yield [ask(f"{said[-1]}/{wave}", idx) for idx in range(width)]
+        said += [answer.text for answer in answers if isinstance(answer, Completion)]
+    return said
+
+
+def talks(n: int, **options: int) -> Iterator[tuple[str, Search[list[str]]]]:
+    """Talks of different lengths, so that they end in another order than they begin."""
+    return ((f"t{i}", talk(f"t{i}", n_waves=1 + (7 * i) % 4, **options)) for i in range(n))
+
+
+def run(
+    searches: Iterator[tuple[str, Search[Any]]] | Sequence[tuple[str, Search[Any]]],
+    answering: FakeEngine,
+    journal: Journal | None = None,
+    **options: Any,
+) -> tuple[dict[str, Any], Progress]:
+    with Journal(":memory:") if journal is None else journal as kept:
+        scheduler = Scheduler[Any](answering, kept, **options)
+        return scheduler.run(iter(searches)), scheduler.progress
+
+
+def asked(answering: FakeEngine) -> list[Request]:
+    return [request for batch in answering.batches for request in batch]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+# ---- many searches, one engine
+
+
+def test_the_batches_of_thousands_of_searches_are_full() -> None:
+    answering = engine(batch_size=64)
+    searches = ((f"t{i}", talk(f"t{i}")) for i in range(2_000))
+    results, progress = run(searches, answering)
+    sizes = [len(batch) for batch in answering.batches]
+    assert sizes == [64] * (18_000 // 64) + [18_000 % 64]
+    assert len(results) == progress.n_finished == 2_000
+    assert progress.n_generated == 18_000
+
+
+def test_no_search_gets_the_answers_of_another() -> None:
+    results, _ = run(talks(200), engine(batch_size=7))
+    for name, said in results.items():
+        assert all(text.startswith(f"{name}/") for text in said[1:])
+        assert said[1:4] == [f"{name}/0!{idx}" for idx in range(3)]
+
+
+def test_results_come_by_name_in_the_order_in_which_the_searches_were_given() -> None:
+    results, _ = run(talks(50), engine())
+    assert list(results) == [f"t{i}" for i in range(50)]
+
+
+def test_answers_come_in_the_order_of_the_requests_though_kinds_are_batched_apart() -> None:
+    def mixed() -> Search[list[Answer]]:
+        answers = yield [ask("a"), ChoiceRequest("b", ("x", "y")), ask("c"), ask("d")]
+        return list(answers)
+
+    answering = engine(batch_size=2)
+    results, progress = run([("m", mixed())], answering)
+    kinds = [[type(request) for request in batch] for batch in answering.batches]
+    assert kinds == [[ChoiceRequest], [CompletionRequest] * 2, [CompletionRequest]]
+    assert [getattr(answer, "text", answer) for answer in results["m"]] == [
+        "a!0",
+        Choice((0.5, 0.5)),
+        "c!0",
+        "d!0",
+    ]
+    assert progress.n_generated == 3
+
+
+def test_a_search_that_asks_for_nothing_goes_on_at_once() -> None:
+    answering = engine()
+    results, _ = run(
+        [("idle", waves_of()), ("empty", waves_of([], [], [ask("a")], [], [ask("b")], []))],
+        answering,
+    )
+    assert results == {"idle": [], "empty": ["a!0", "b!0"]}
+
+
+def test_a_run_without_searches_returns_nothing() -> None:
+    assert run([], engine())[0] == {}
+
+
+def test_searches_with_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two searches are called 'a'; names must be unique"):
+        run([("a", talk("a")), ("b", talk("b")), ("a", talk("c"))], engine())
+
+
+def test_no_more_searches_are_open_than_allowed_and_all_are_run() -> None:
+    n_open = most = 0
+
+    def watched(name: str) -> Search[list[str]]:
+        nonlocal n_open, most
+        n_open += 1
+        most = max(most, n_open)
+        said = yield from talk(name)
+        n_open -= 1
+        return said
+
+    searches = ((f"t{i}", watched(f"t{i}")) for i in range(100))
+    results, _ = run(searches, engine(batch_size=6), max_live=10)
+    assert (len(results), most, n_open) == (100, 10, 0)
+
+
+def test_searches_are_made_only_when_there_is_room_for_them() -> None:
+    n_made = 0
+
+    def lazily() -> Iterator[tuple[str, Search[list[str]]]]:
+        nonlocal n_made
+        for i in range(1000):
+            n_made += 1
+            yield f"t{i}", talk(f"t{i}", n_waves=1)
+
+    run(lazily(), engine(), max_live=5, budget=Budget(max_tokens=1))
+    assert n_made <= 5 + 8
+
+
+def test_progress_is_reported_after_every_batch_and_adds_up() -> None:
+    seen: list[tuple[int, int]] = []
+    answering = engine(batch_size=10)
+    _, progress = run(
+        talks(40), answering, on_progress=lambda p: seen.append((p.n_generated, p.n_finished))
+    )
+    assert len(seen) == len(answering.batches) + 1  # and once at the end
+    assert seen == sorted(seen)
+    assert progress.n_generated == len(asked(answering))
+    assert progress.n_tokens == 2 * progress.n_generated
+    assert progress.n_finished == 40
+
+
+# ---- the journal
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_every_answer_is_in_the_journal_before_a_search_sees_it(
+    path: Path, concurrency: int
+) -> None:
+    answering = engine(batch_size=5, concurrency=concurrency)
+    n_seen = 0
+
+    def suspicious(name: str) -> Search[None]:
+        nonlocal n_seen
+        for wave in range(3):
+            requests: list[Request] = [ask(f"{name}/{wave}", idx) for idx in range(3)]
+            requests.append(ChoiceRequest(f"{name}/{wave}", ("x",)))
+            answers = yield requests
+            keys = [journal_key("fake", request) for request in requests]
+            with Journal(path) as other:  # its own connection: sees only what is committed
+                assert other.look_up(keys) == dict(zip(keys, answers, strict=True))
+            n_seen += len(answers)
+
+    run([(f"s{i}", suspicious(f"s{i}")) for i in range(20)], answering, Journal(path))
+    assert n_seen == 240
+
+
+def test_a_second_run_is_replayed_without_the_engine(path: Path) -> None:
+    first, before = run(talks(100), engine(), Journal(path))
+    silent = engine(fail_after=0)
+    second, after = run(talks(100), silent, Journal(path))
+    assert second == first
+    assert list(second) == list(first)
+    assert silent.batches == []
+    assert (after.n_generated, after.n_tokens) == (0, 0)
+    assert after.n_replayed == before.n_generated
+
+
+def test_another_engine_does_not_find_the_answers_of_the_first(path: Path) -> None:
+    run(talks(5), engine(), Journal(path))
+    _, progress = run(talks(5), engine(fingerprint="other"), Journal(path))
+    assert progress.n_replayed == 0
+
+
+@pytest.mark.parametrize("n_batches", [0, 1, 13, 30])
+def test_a_run_that_crashed_goes_on_with_the_batches_that_it_had_left(
+    path: Path, n_batches: int
+) -> None:
+    whole = engine(batch_size=7)
+    expected, uninterrupted = run(talks(60), whole)
+    broken, mended = engine(batch_size=7, fail_after=n_batches), engine(batch_size=7)
+    with pytest.raises(EngineError, match="told to fail"):
+        run(talks(60), broken, Journal(path))
+    results, progress = run(talks(60), mended, Journal(path))
+    assert results == expected
+    assert broken.batches + mended.batches == whole.batches
+    assert progress.n_replayed == len(asked(broken)) == 7 * n_batches
+    assert progress.n_replayed + progress.n_generated == uninterrupted.n_generated
+
+
+def test_a_run_that_crashes_again_and_again_still_ends(path: Path) -> None:
+    expected, _ = run(talks(60), engine())
+    for _ in range(100):
+        try:
+            results, _ = run(talks(60), engine(fail_after=3), Journal(path))
+        except EngineError:
+            continue
+        break
+    assert results == expected
+
+
+def test_what_was_answered_before_the_engine_broke_is_in_the_journal(path: Path) -> None:
+    broken = engine(batch_size=4, fail_after=5)
+    with pytest.raises(EngineError):
+        run(talks(30), broken, Journal(path))
+    with Journal(path) as journal:
+        assert set(journal.keys()) == {journal_key("fake", request) for request in asked(broken)}
+        assert len(journal) == 20
+
+
+# ---- identical requests
+
+
+def twins(n: int) -> list[tuple[str, Search[list[str]]]]:
+    return [(f"t{i}", waves_of([ask("same"), ask("same", 1)], [ask("late")])) for i in range(n)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+@pytest.mark.parametrize("concurrency", [1, 2, 16])
+def test_a_request_that_many_searches_make_is_generated_once(
+    batch_size: int, concurrency: int
+) -> None:
+    answering = engine(batch_size=batch_size, concurrency=concurrency, delay_s=0.001)
+    results, progress = run(twins(10), answering)
+    assert sorted(request.identity for request in asked(answering)) == sorted(
+        request.identity for request in [ask("same"), ask("same", 1), ask("late")]
+    )
+    assert progress.n_generated == 3
+    assert results == {f"t{i}": ["same!0", "same!1", "late!0"] for i in range(10)}
+
+
+def test_a_search_may_ask_the_same_twice_in_one_wave() -> None:
+    answering = engine()
+    results, _ = run([("a", waves_of([ask("x"), ask("x"), ask("y")]))], answering)
+    assert results["a"] == ["x!0", "x!0", "y!0"]
+    assert len(asked(answering)) == 2
+
+
+def test_whoever_waits_for_a_call_that_fails_gets_its_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Breaks(FakeEngine):
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            await asyncio.sleep(0.01)
+            raise EngineError("the server is gone")
+
+    broken = Breaks(lambda _: "", batch_size=1, concurrency=8)
+    with pytest.raises(EngineError, match="the server is gone"):
+        run(twins(10), broken)
+    assert caplog.records == []  # asyncio complains there of errors that nobody took
+
+
+# ---- several calls at once
+
+
+def test_results_do_not_depend_on_how_many_calls_are_under_way() -> None:
+    expected, _ = run(talks(150), engine(batch_size=5))
+
+    class Uneven(FakeEngine):
+        """Later calls end before earlier ones."""
+
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            await asyncio.sleep(0.0005 * (len(self.batches) * 7 % 5))
+            return await super().complete(requests)
+
+    for concurrency in (2, 9):
+        uneven = Uneven(
+            lambda request: f"{request.prompt}!{request.sample_idx}",
+            batch_size=5,
+            concurrency=concurrency,
+        )
+        results, progress = run(talks(150), uneven)
+        assert results == expected
+        assert list(results) == list(expected)
+        assert progress.n_generated == len({request.identity for request in asked(uneven)})
+
+
+def test_as_many_calls_are_under_way_as_the_engine_takes_and_no_more() -> None:
+    under_way: list[int] = []
+
+    class Watched(FakeEngine):
+        n = 0
+
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            self.n += 1
+            under_way.append(self.n)
+            completions = await super().complete(requests)
+            self.n -= 1
+            return completions
+
+    watched = Watched(lambda request: request.prompt, batch_size=2, concurrency=3, delay_s=0.001)
+    run(talks(20), watched)
+    assert max(under_way) == 3
+
+
+def test_a_call_that_fails_beside_others_loses_none_that_had_been_answered(path: Path) -> None:
+    broken = engine(batch_size=4, concurrency=3, fail_after=7, delay_s=0.001)
+    with pytest.raises(EngineError):
+        run(talks(40), broken, Journal(path))
+    with Journal(path) as journal:
+        assert set(journal.keys()) >= {journal_key("fake", r) for r in asked(broken)}
+    results, _ = run(talks(40), engine(batch_size=4, concurrency=3), Journal(path))
+    assert results == run(talks(40), engine())[0]
+
+
+# ---- errors of searches
+
+
+def test_an_error_of_a_search_ends_the_run_and_closes_the_others() -> None:
+    closed: list[str] = []
+
+    def careful(name: str) -> Search[None]:
+        try:
+            yield [ask(name)]
+            yield [ask(f"{name} again")]
+        finally:
+            closed.append(name)
+
+    def careless() -> Search[None]:
+        yield [ask("x")]
+        raise KeyError("a slip")
+
+    searches: list[tuple[str, Search[None]]] = [
+        ("a", careful("a")),
+        ("b", careless()),
+        ("c", careful("c")),
+    ]
+    with pytest.raises(KeyError, match="a slip"):
+        run(searches, engine())
+    assert sorted(closed) == ["a", "c"]
+
+
+# ---- budgets
+
+
+def patient(name: str, n_waves: int = 50) -> Search[list[str]]:
+    """A search that returns what it has when the budget is spent."""
+    said: list[str] = []
+    try:
+        for wave in range(n_waves):
+            (answer,) = yield [ask(f"{name}/{wave}")]
+            assert isinstance(answer, Completion)
+            said.append(answer.text)
+    except BudgetSpent:
+        said.append("cut")
+    return said
+
+
+def test_a_spent_token_budget_ends_every_search_with_what_it_has() -> None:
+    answering = engine(batch_size=10)
+    results, progress = run(
+        [(f"p{i}", patient(f"p{i}")) for i in range(10)], answering, budget=Budget(max_tokens=60)
+    )
+    assert progress.budget_spent
+    assert progress.n_tokens == 60  # 3 batches of 10 answers of 2 tokens
+    assert results == {
+        f"p{i}": [*(f"p{i}/{wave}!0" for wave in range(3)), "cut"] for i in range(10)
+    }
+
+
+def test_a_budget_is_overrun_by_one_batch_at_most() -> None:
+    answering = engine(batch_size=10)
+    _, progress = run(
+        [(f"p{i}", patient(f"p{i}")) for i in range(10)], answering, budget=Budget(max_tokens=41)
+    )
+    assert progress.n_tokens == 60
+
+
+def test_a_search_that_has_nothing_to_return_has_no_result() -> None:
+    results, _ = run(
+        [("t", talk("t", n_waves=9)), ("p", patient("p"))],
+        engine(),
+        budget=Budget(max_tokens=1),
+    )
+    assert results == {"p": ["p/0!0", "cut"]}
+
+
+def test_a_search_of_several_stages_keeps_what_the_earlier_ones_found() -> None:
+    def staged() -> Search[list[list[str]]]:
+        parts: list[list[str]] = []
+        for stage in range(4):
+            parts.append((yield from patient(f"stage {stage}", n_waves=3)))
+        return parts
+
+    results, _ = run([("s", staged())], engine(), budget=Budget(max_tokens=12))
+    whole = [f"stage 0/{wave}!0" for wave in range(3)]
+    assert results["s"] == [whole, ["stage 1/0!0", "cut"], ["cut"], ["cut"]]
+
+
+def test_a_budget_that_is_enough_changes_nothing() -> None:
+    expected, before = run(talks(20), engine())
+    results, progress = run(talks(20), engine(), budget=Budget(max_tokens=before.n_tokens + 1))
+    assert results == expected
+    assert not progress.budget_spent
+
+
+def test_a_budget_that_is_spent_by_the_last_answer_of_all_was_enough() -> None:
+    _, before = run(talks(20), engine())
+    _, progress = run(talks(20), engine(), budget=Budget(max_tokens=before.n_tokens))
+    assert progress.n_finished == 20
+    assert not progress.budget_spent
+
+
+def test_searches_that_never_began_count_as_cut_off_by_the_budget() -> None:
+    searches = [(f"t{i}", talk(f"t{i}", n_waves=1)) for i in range(3)]
+    results, progress = run(searches, engine(), max_live=1, budget=Budget(max_tokens=1))
+    assert list(results) == ["t0"]
+    assert progress.budget_spent
+
+
+def test_replayed_answers_cost_no_budget(path: Path) -> None:
+    first, before = run(talks(30), engine(), Journal(path))
+    second, progress = run(talks(30), engine(), Journal(path), budget=Budget(max_tokens=1))
+    assert second == first
+    assert before.n_tokens > 1
+    assert not progress.budget_spent
+
+
+def test_a_run_in_instalments_comes_to_the_same_end(path: Path) -> None:
+    expected, before = run(talks(30), engine())
+    spent, n_runs = True, 0
+    while spent:
+        results, progress = run(talks(30), engine(), Journal(path), budget=Budget(max_tokens=50))
+        spent, n_runs = progress.budget_spent, n_runs + 1
+    assert results == expected
+    assert n_runs == ceil(before.n_tokens / 64)  # each stops at the 4th of its batches of 8
+
+
+def test_a_time_budget_ends_a_run_too() -> None:
+    results, progress = run([("p", patient("p"))], engine(), budget=Budget(max_seconds=0.0))
+    assert results == {"p": ["p/0!0", "cut"]}
+    assert progress.budget_spent
