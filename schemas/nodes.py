@@ -3,7 +3,9 @@
 import dataframely as dy
 import polars as pl
 
+from schemas.columns import Choice
 from schemas.contract import Contract
+from schemas.vocabulary import OUTCOMES
 
 
 class Node(Contract):
@@ -43,7 +45,9 @@ class Node(Contract):
     replica_idx = dy.Int32(
         min=-1, description="0-based index of the replica that proposed it; -1 if none did."
     )
-    terminal = dy.Bool(description="The trace ends here: nothing can follow.")
+    outcome = Choice(
+        OUTCOMES, nullable=True, description="How the trace ended here; null where it can go on."
+    )
     n_tokens = dy.Int64(min=0, description="Tokens generated for the step that leads here.")
     min_logprob = dy.Float64(
         nullable=True,

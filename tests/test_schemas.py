@@ -66,7 +66,7 @@ GOOD: dict[str, Row] = {
         "n_correct": 2,
         "chosen": True,
         "replica_idx": 0,
-        "terminal": False,
+        "outcome": None,
         "n_tokens": 7,
         "min_logprob": -0.25,
         "completion_key": "k1",

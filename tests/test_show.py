@@ -65,7 +65,7 @@ def node(
         "n_correct": right[0],
         "chosen": True,
         "replica_idx": -1 if parent_id is None else 0,
-        "terminal": False,
+        "outcome": None,
         "n_tokens": 7,
         "min_logprob": None if parent_id is None else -0.25,
         "completion_key": None if parent_id is None else f"key-{node_id}",
@@ -84,10 +84,10 @@ NODES = [
         "c1d2e3f4a5", "a0b1c2d3e4", "RestateGoal", LONG, visits=(4, 0.75), right=(4, 6), prior=0.8
     ),
     node("d1e2f3a4b5", "c1d2e3f4a5", "Compute", "3*6=18", visits=(3, 2 / 3), right=(3, 4)),
-    node("e1f2a3b4c5", "d1e2f3a4b5", "Answer", "16", visits=(1, 1.0), terminal=True),
-    node("e2f3a4b5c6", "d1e2f3a4b5", "Answer", "18", terminal=True, **REJECTED),
-    node("f1a2b3c4d5", "b1c2d3e4f5", "Answer", "20", visits=(1, 0.0), terminal=True),
-    node("f2a3b4c5d6", "b1c2d3e4f5", "Compute", "18-", visits=(1, 0.0), terminal=True),
+    node("e1f2a3b4c5", "d1e2f3a4b5", "Answer", "16", visits=(1, 1.0), outcome="correct"),
+    node("e2f3a4b5c6", "d1e2f3a4b5", "Answer", "18", outcome="unverifiable", **REJECTED),
+    node("f1a2b3c4d5", "b1c2d3e4f5", "Answer", "20", visits=(1, 0.0), outcome="wrong"),
+    node("f2a3b4c5d6", "b1c2d3e4f5", "Compute", "18-", visits=(1, 0.0), outcome="truncated"),
 ]
 
 

@@ -69,7 +69,8 @@ class TransformersEngine:
             ) from error
         self._device = torch.device(device)
         self._context = int(self._model.config.max_position_embeddings)
-        self._end = int(self._tokenizer.eos_token_id)
+        self._ends = _end_tokens(model, self._tokenizer, self._model)
+        self._padding = min(self._ends)
         self._pieces = _TokenPieces(self._tokenizer)
         self.fingerprint = (
             f"transformers:{Path(model).name}:{_digest(model, self._model)[:12]}"
@@ -114,7 +115,7 @@ class TransformersEngine:
     def _teacher_forced(self, rows: list[list[int]]) -> torch.Tensor:
         """Log-probability of each next token; shape ``(rows, longest - 1)``, right-padded."""
         longest = max(map(len, rows))
-        ids = torch.tensor([row + [self._end] * (longest - len(row)) for row in rows])
+        ids = torch.tensor([row + [self._padding] * (longest - len(row)) for row in rows])
         ids = ids.to(self._device)
         logits = self._model(input_ids=ids[:, :-1], use_cache=False).logits.float()
         return logits.log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1).cpu()
@@ -151,7 +152,7 @@ class TransformersEngine:
             for row, token, logprob in zip(rows, drawn.tolist(), logprobs.tolist(), strict=True):
                 if row.live:
                     row.append(token, logprob)
-                    if token == self._end or self._stopped(row, stops):
+                    if token in self._ends or self._stopped(row, stops):
                         row.finish, row.live = "stop", False
                     elif len(row.tokens) == row.limit:
                         row.live = False
@@ -169,7 +170,7 @@ class TransformersEngine:
     def _prefill(self, prompts: list[list[int]], *, capacity: int = 0) -> "_State":
         """Read the prompts, padded on the left, and leave room for ``capacity`` tokens."""
         longest = max(map(len, prompts))
-        padded = [[self._end] * (longest - len(p)) + p for p in prompts]
+        padded = [[self._padding] * (longest - len(p)) + p for p in prompts]
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
         ids, mask = torch.tensor(padded).to(self._device), mask.to(self._device)
         cache = Cache(
@@ -219,7 +220,7 @@ class TransformersEngine:
     def _finished(self, row: "_Row | None") -> Completion:
         if row is None:
             return Completion("", "context", (), ())
-        text, ends = self._pieces.join(row.tokens, end=self._end)
+        text, ends = self._pieces.join(row.tokens, ends=self._ends)
         return Completion(text, row.finish, tuple(row.logprobs), ends)
 
 
@@ -335,19 +336,20 @@ class _TokenPieces:
         self._tokenizer = tokenizer
         self._whole: dict[int, str | None] = {}
 
-    def join(self, tokens: list[int], *, end: int) -> tuple[str, tuple[int, ...]]:
+    def join(self, tokens: list[int], *, ends: frozenset[int]) -> tuple[str, tuple[int, ...]]:
         """The text without a closing end token, and each token's end offset."""
-        kept = tokens[:-1] if tokens and tokens[-1] == end else tokens
+        kept = tokens[:-1] if tokens and tokens[-1] in ends else tokens
         pieces = [self._piece(token) for token in kept]
         text = self._tokenizer.decode(kept)
         if None not in pieces and "".join(p for p in pieces if p is not None) == text:
-            ends = [int(end) for end in np.cumsum([len(p or "") for p in pieces])]
+            offsets = [int(end) for end in np.cumsum([len(p or "") for p in pieces])]
         else:
-            ends = [len(self._tokenizer.decode(kept[: n + 1])) for n in range(len(kept))]
-            ends = [min(end, len(text)) for end in ends]
+            offsets = [
+                min(len(self._tokenizer.decode(kept[: n + 1])), len(text)) for n in range(len(kept))
+            ]
         if len(kept) < len(tokens):
-            ends.append(len(text))
-        return text, tuple(ends)
+            offsets.append(len(text))
+        return text, tuple(offsets)
 
     def _piece(self, token: int) -> str | None:
         """The token's own text; ``None`` if it is not whole characters."""
@@ -378,6 +380,22 @@ def _draw(
         probabilities.gather(-1, sampled[:, None]).squeeze(-1) > 0, sampled, greedy
     )
     return torch.where(temperature > 0, sampled, greedy)
+
+
+def _end_tokens(name: str, tokenizer: Any, model: Any) -> frozenset[int]:
+    """Every token that ends a text; instruct models often have several.
+
+    Raises:
+        EngineError: if the model has none, since its samples would never end.
+    """
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    several: list[Any] = configured if isinstance(configured, list) else [configured]
+    ends = frozenset(int(end) for end in (*several, tokenizer.eos_token_id) if end is not None)
+    if not ends:
+        raise EngineError(
+            f"model {name!r} has no end-of-text token; set eos_token in its tokenizer_config.json"
+        )
+    return ends
 
 
 def _digest(name: str, model: Any) -> str:

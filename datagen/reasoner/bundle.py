@@ -2,8 +2,8 @@
 
 They stand in for human seeds, so that the pipeline can be tried with nothing at hand. No person
 wrote them: each thought comes from the world's own writer, makes a mistake now and then, notices it
-and repairs it, as people's thoughts do. Numbers of events are balanced, and the problem itself rides
-in ``meta``, where the oracle finds it.
+and repairs it, as people's thoughts do. Numbers of events are balanced, and the problem rides in
+``meta``, where the oracle finds it.
 """
 
 import json

@@ -221,7 +221,7 @@ class _Tables:
                 "n_correct": evidence.n_correct,
                 "chosen": node.chosen,
                 "replica_idx": node.replica_idx,
-                "terminal": node.terminal,
+                "outcome": node.verdict.outcome.value if node.verdict else None,
                 "n_tokens": sum(reading.n_tokens) if reading else 0,
                 "min_logprob": min(reading.min_logprobs, default=None) if reading else None,
                 "completion_key": self._key(node.request) if node.request else None,

@@ -117,7 +117,7 @@ def _state(node: Mapping[str, Any]) -> Text:
     if node["text"] is None:
         return Text("start", style="bold")
     line = Text()
-    if node["terminal"]:
+    if node["outcome"] is not None:
         line.append_text(_end(node)).append(" ")
     name = factor_name(node["factor"])
     line.append_text(name if node["chosen"] else Text.assemble("(", name, ")"))
@@ -125,12 +125,10 @@ def _state(node: Mapping[str, Any]) -> Text:
 
 
 def _end(node: Mapping[str, Any]) -> Text:
-    """How a trace ended here. Only its value tells, and proposals not taken have none."""
+    """How a trace ended here; a dead end if it came to no answer."""
     if node["factor"] != Factor.ANSWER.value:
         return Text("†", style="bold red")
-    if node["value"] is None:
-        return mark("")
-    return mark("correct" if node["value"] > 0 else "wrong")
+    return mark(node["outcome"])
 
 
 def _summary(drawn: Sequence[Row]) -> str:
