@@ -13,7 +13,7 @@ import polars as pl
 from assets.metadata import counts, described
 from assets.progress import report
 from assets.workspace import Workspace
-from datagen.config import EMBEDDED, Settings
+from datagen.config import BUNDLED, EMBEDDED, Settings
 from datagen.engines.registry import open_engine
 from datagen.export import export_prm, export_rl, export_sft
 from datagen.labels.monte_carlo import label_steps, measured_traces
@@ -30,6 +30,11 @@ TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
     "model of two million parameters that knows one small world of word problems. They show the "
     "form of the data; they will not teach a real model mathematics."
+)
+
+BUNDLED_NOTE = (
+    "**The seeds are bundled demonstration seeds.** No person wrote them: a script did, in the "
+    "same small world. Where this card says *human*, read *stand-in for human* here."
 )
 
 
@@ -239,11 +244,12 @@ def _lineage(settings: Settings, seeds: pl.DataFrame, rollouts: pl.DataFrame) ->
         if value is not None
     }
     toy = settings.engine.model == EMBEDDED
+    notes = {TOY_NOTE: toy, BUNDLED_NOTE: settings.seeds.path == BUNDLED}
     return Lineage(
         engine=", ".join(sorted(set(rollouts["engine"]))) or "none",
         model="embedded reasoner" if toy else settings.engine.model,
         settings=shown,
         code_version=f"datagen {version('datagen')}",
         sources=seed_sources(seeds),
-        notes=(TOY_NOTE,) if toy else (),
+        notes=tuple(note for note, holds in notes.items() if holds),
     )

@@ -26,7 +26,7 @@ n_label_rollouts = 3
 [engine]
 batch_size = 48
 """
-TABLES = [*"seeds quarantine prefixes rollouts nodes traces".split(), *"step_labels sft sft_plain prm rl".split()]  # noqa: SIM905
+TABLES = [
     "seeds",
     "quarantine",
     "prefixes",
@@ -129,25 +129,33 @@ def test_every_synthetic_step_leads_back_to_a_human_step_or_a_completion(out: Pa
 
 
 def test_labels_are_recomputed_from_the_rollouts_by_counting(out: Path):
-    rollouts = table(out, "rollouts").unique("completion_key", keep="first")
+    rollouts = table(out, "rollouts")
+    given = dict(rollouts.select("rollout_id", "n_given_steps").iter_rows())
     decided = [
-        (row["seed_id"], tuple(row["steps"]), tuple(row["factors"]), row["n_given_steps"],
-         row["outcome"] == "correct", row["rollout_id"])
-        for row in rollouts.iter_rows(named=True)
+        (row["seed_id"], row["steps"], row["factors"], row["n_given_steps"], row["outcome"])
+        for row in rollouts.unique("completion_key", keep="first").iter_rows(named=True)
         if row["outcome"] in ("correct", "wrong")
-    ]  # fmt: skip
+    ]
     traces = {row["trace_id"]: row for row in table(out, "traces").iter_rows(named=True)}
     labels = table(out, "step_labels").filter(pl.col("n_trials") > 0).sample(60, seed=1)
     for label in labels.iter_rows(named=True):
-        trace, n_steps = traces[label["trace_id"]], label["step_idx"] + 1
-        state = tuple(trace["steps"][:n_steps]), tuple(trace["factors"][:n_steps])
+        trace, n = traces[label["trace_id"]], label["step_idx"] + 1
+        start = given.get(trace["rollout_id"])
+
+        def sister(steps: list[str], factors: list[str], n_given: int, trace=trace, start=start):
+            return n_given == start and (steps[:start], factors[:start]) == (
+                trace["steps"][:start],
+                trace["factors"][:start],
+            )
+
         through = [
-            correct
-            for seed_id, steps, factors, n_given, correct, rollout_id in decided
+            outcome == "correct"
+            for seed_id, steps, factors, n_given, outcome in decided
             if seed_id == trace["seed_id"]
-            and n_given <= n_steps
-            and (steps[:n_steps], factors[:n_steps]) == state
-            and rollout_id != trace["rollout_id"]
+            and n_given <= n
+            and (steps[:n], factors[:n]) == (trace["steps"][:n], trace["factors"][:n])
+            and len(steps) >= n
+            and not sister(steps, factors, n_given)
         ]
         assert (label["n_trials"], label["n_successes"]) == (len(through), sum(through))
 

@@ -8,10 +8,24 @@ from typing import Any
 import pytest
 
 from datagen.engines.fake import FakeEngine, toy_engine, toy_question, toy_value
-from datagen.engines.protocol import Choice, ChoiceRequest, CompletionRequest, Request, Sampling
+from datagen.engines.protocol import (
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+    Sampling,
+)
 from datagen.factors.taxonomy import Factor
 from datagen.labels.monte_carlo import wilson
-from datagen.prompts.native import Reading, prior_request, prompt_of, read_prior
+from datagen.prompts.native import (
+    Reading,
+    prior_request,
+    prompt_of,
+    read_prior,
+    read_rollout,
+    read_segment,
+)
 from datagen.search.evidence import Rollout, Tally, state_key, tally
 from datagen.search.generate import GenerateConfig, generate, pick_traces
 from datagen.search.journal import Journal
@@ -298,6 +312,49 @@ def answering(*answers: str) -> Write:
         return END + "18"
 
     return write
+
+
+def test_a_segment_is_one_step_even_if_the_engine_overran_the_stop_string() -> None:
+    overrun = f"one{end_tag(COMPUTE)}{start_tag(COMPUTE)}two{end_tag(COMPUTE)}<ACT_"
+    ends = (3, len(f"one{end_tag(COMPUTE)}"), len(overrun))
+    reading = read_segment(Completion(overrun, "stop", (-1.0, -0.5, -9.0), ends), COMPUTE)
+    assert reading.steps == (Step("one", COMPUTE),)
+    assert (reading.n_tokens, reading.min_logprobs) == ((2,), (-1.0,))
+
+
+def test_a_reading_has_the_tokens_and_the_least_log_probability_of_each_step() -> None:
+    words = ["x", end_tag(COMPUTE), start_tag(ANSWER), "18", end_tag(ANSWER), THINK_END, "18", ""]
+    ends = tuple(len("".join(words[: n + 1])) for n in range(len(words)))
+    logprobs = (-1.0, -2.0, -0.5, -0.25, -0.75, -9.0, -8.0, -7.0)
+    reading = read_segment(Completion("".join(words), "stop", logprobs, ends), ANSWER)
+    assert reading.steps == ()  # it is no ANSWER segment: the first step closes as COMPUTE
+    reading = read_rollout(
+        Completion(
+            start_tag(COMPUTE) + "".join(words),
+            "stop",
+            (-3.0, *logprobs),
+            tuple(len(start_tag(COMPUTE)) + end for end in (0, *ends)),
+        )
+    )
+    assert reading.steps == (Step("x", COMPUTE), Step("18", ANSWER))
+    assert (reading.n_tokens, reading.min_logprobs) == ((3, 3), (-3.0, -0.75))
+    assert (reading.answer, reading.rest) == ("18", "")
+
+
+def test_tokens_of_a_segment_are_counted_from_behind_its_opening_tag() -> None:
+    words = ["18", end_tag(ANSWER), THINK_END, "18", ""]
+    ends = tuple(len("".join(words[: n + 1])) for n in range(len(words)))
+    segment = Completion("".join(words), "stop", (-1.0, -2.0, -9.0, -9.0, -9.0), ends)
+    reading = read_segment(segment, ANSWER)
+    assert (reading.steps, reading.answer) == ((Step("18", ANSWER),), "18")
+    assert (reading.n_tokens, reading.min_logprobs) == ((2,), (-2.0,))
+
+
+@pytest.mark.parametrize("finish", ["length", "context"])
+def test_an_answer_that_was_cut_off_is_none(finish: Any) -> None:
+    text = f"18{end_tag(ANSWER)}{THINK_END}1"
+    assert read_segment(Completion(text, "stop", (), ()), ANSWER).answer == "1"
+    assert read_segment(Completion(text, finish, (), ()), ANSWER).answer is None
 
 
 def test_an_answer_ends_the_trace_and_is_verified_at_once() -> None:
@@ -599,15 +656,21 @@ def test_traces_to_measure_are_the_first_distinct_ones_drawn_from_the_root() -> 
     assert words(Outcome.CORRECT, 0) == []
 
 
+ROOT_OF_6 = Trace(toy_question(6))
+
+
 def test_a_measured_trace_is_completed_from_each_of_its_steps() -> None:
     config = GenerateConfig(PuctConfig(n_simulations=0), n_label_rollouts=3)
     verify = verifier_of({"answer": "6", "verifier": "numeric"})
     with Journal(":memory:") as journal:
         scheduler = Scheduler[SearchTree](toy_engine(), journal)
-        tree = scheduler.run([("t", generate(Trace(toy_question(6)), config, verify))])["t"]
+        tree = scheduler.run([("t", generate(ROOT_OF_6, config, verify))])["t"]
     picked = [*pick_traces(tree, Outcome.CORRECT, 1), *pick_traces(tree, Outcome.WRONG, 1)]
     assert len(picked) == 2
-    tallies = tally(tree.rollouts)
-    for trace in picked:
-        for n_steps in range(1, len(trace.steps)):
-            assert tallies[state_key(trace.prefix(n_steps))].n_rollouts >= 3
+    drawn = {(prompt_of(r.state), r.request.sample_idx) for r in tree.rollouts}
+    assert drawn == {(prompt_of(ROOT_OF_6), idx) for idx in range(8)} | {
+        (prompt_of(trace.prefix(n_steps)), idx)
+        for trace in picked
+        for n_steps in range(1, len(trace.steps))
+        for idx in range(3)
+    }

@@ -51,7 +51,9 @@ class CompletionRequest:
     @cached_property
     def seed(self) -> int:
         """Seed of this sample's randomness, 64 bits drawn from its identity."""
-        return int.from_bytes(hashlib.sha256(self.identity.encode()).digest()[:8], "big")
+        return int.from_bytes(
+            hashlib.sha256(self.identity.encode("utf-8", "surrogatepass")).digest()[:8], "big"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache
 
 from datagen.engines.protocol import (
     Choice,
@@ -26,6 +26,8 @@ from datagen.engines.protocol import (
     Finish,
     Sampling,
 )
+from datagen.engines.slab_cache import SlabLayer
+from datagen.engines.token_pieces import TokenPieces
 from datagen.errors import EngineError
 
 _SAMPLER_VERSION: Final = "1"
@@ -71,7 +73,7 @@ class TransformersEngine:
         self._context = int(self._model.config.max_position_embeddings)
         self._ends = _end_tokens(model, self._tokenizer, self._model)
         self._padding = min(self._ends)
-        self._pieces = _TokenPieces(self._tokenizer)
+        self._pieces = TokenPieces(self._tokenizer)
         self.fingerprint = (
             f"transformers:{Path(model).name}:{_digest(model, self._model)[:12]}"
             f":{dtype}:sampler{_SAMPLER_VERSION}"
@@ -175,7 +177,7 @@ class TransformersEngine:
         ids, mask = torch.tensor(padded).to(self._device), mask.to(self._device)
         cache = Cache(
             layers=[
-                _SlabLayer(longest + capacity) for _ in range(self._model.config.num_hidden_layers)
+                SlabLayer(longest + capacity) for _ in range(self._model.config.num_hidden_layers)
             ]
         )
         output = self._model(
@@ -265,98 +267,6 @@ class _State:
         self.mask, self.logits = self.mask[rows], self.logits[rows]
         for layer in self.cache.layers:
             layer.reorder_cache(rows)  # pyright: ignore[reportArgumentType]
-
-
-class _SlabLayer(CacheLayerMixin):
-    """Keys and values in one buffer of known size; attention sees only the filled part.
-
-    The library's dynamic cache copies everything for each token, and its static one attends over
-    the empty part too.
-    """
-
-    is_compileable = False
-    is_sliding = False
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
-        self._capacity = capacity
-        self._length = 0
-
-    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Allocate for the batch that arrives."""
-        rows, heads, _, width = key_states.shape
-        shape = (rows, heads, self._capacity, width)
-        self.keys, self.values = key_states.new_empty(shape), value_states.new_empty(shape)
-        self.dtype, self.device = key_states.dtype, key_states.device
-        self.is_initialized = True
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append, and return everything so far; shapes ``(rows, heads, length, width)``."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        assert self.keys is not None and self.values is not None
-        length = self._length + key_states.shape[-2]
-        self.keys[:, :, self._length : length] = key_states
-        self.values[:, :, self._length : length] = value_states
-        self._length = length
-        return self.keys[:, :, :length], self.values[:, :, :length]
-
-    def reorder_cache(self, beam_idx: torch.Tensor) -> None:  # type: ignore[override]
-        """Select rows, copying only the filled part."""
-        assert self.keys is not None and self.values is not None
-        for name in ("keys", "values"):
-            old: torch.Tensor = getattr(self, name)
-            new = old.new_empty((len(beam_idx), *old.shape[1:]))
-            new[:, :, : self._length] = old[:, :, : self._length].index_select(0, beam_idx)
-            setattr(self, name, new)
-
-    def get_seq_length(self) -> int:
-        """Tokens held."""
-        return self._length
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Length and offset of the keys that a mask must cover."""
-        return self._length + query_length, 0
-
-    def get_max_length(self) -> int:
-        """Tokens that fit."""
-        return self._capacity
-
-
-class _TokenPieces:
-    """Joins tokens into text and tells where each one ends.
-
-    A character can be spread over several byte-level tokens; its offset is then counted for the
-    last of them.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._whole: dict[int, str | None] = {}
-
-    def join(self, tokens: list[int], *, ends: frozenset[int]) -> tuple[str, tuple[int, ...]]:
-        """The text without a closing end token, and each token's end offset."""
-        kept = tokens[:-1] if tokens and tokens[-1] in ends else tokens
-        pieces = [self._piece(token) for token in kept]
-        text = self._tokenizer.decode(kept)
-        if None not in pieces and "".join(p for p in pieces if p is not None) == text:
-            offsets = [int(end) for end in np.cumsum([len(p or "") for p in pieces])]
-        else:
-            offsets = [
-                min(len(self._tokenizer.decode(kept[: n + 1])), len(text)) for n in range(len(kept))
-            ]
-        if len(kept) < len(tokens):
-            offsets.append(len(text))
-        return text, tuple(offsets)
-
-    def _piece(self, token: int) -> str | None:
-        """The token's own text; ``None`` if it is not whole characters."""
-        if token not in self._whole:
-            piece = self._tokenizer.decode([token])
-            self._whole[token] = None if "�" in piece else piece
-        return self._whole[token]
 
 
 def _draw(

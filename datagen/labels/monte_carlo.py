@@ -1,18 +1,19 @@
 """Step labels by Monte Carlo: how often the policy still ends right after this step.
 
-A trace's own end is never a trial for its own steps. Traces are picked for measuring because they
-ended right, or wrong, and counting that end again would bias every one of their labels.
+A trace is not judged by the draw that it was picked from. Traces are picked for measuring because
+of how they ended among the rollouts of one state; counting these rollouts again, its own or its
+sisters', would bias each of its labels. Only rollouts drawn elsewhere are trials for its steps.
 
 The hard label is Math-Shepherd's hard estimation (Wang et al. 2024, section 3.3.2): a step is good
-if some continuation of it is known to end right. That holds for all steps before a success too,
-the trace's own or the human author's included.
+if some continuation of it is known to end right. Any success proves that, however it was picked: a
+sister's, one of a later step, the trace's own, or the human author's.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -44,37 +45,39 @@ def label_steps(
 
     Args:
         traces: table ``traces``.
-        rollouts: table ``rollouts``; all evidence about a state counts, whichever search drew it.
+        rollouts: table ``rollouts``; evidence about a state counts whichever search drew it.
         min_trials: fewest trials that can call a step wrong.
-        threshold: a step is good if its Monte-Carlo value is above this. Above 0, a single success
-            no longer proves anything, so a trace's own end labels only its last step.
+        threshold: a step is good if its Monte-Carlo value is above this. Above 0, one success no
+            longer proves anything: a good step too takes ``min_trials``, and a trace's own end
+            labels only its last step.
 
     Returns:
         Table ``step_labels``, by trace and step.
     """
     counts: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0])
-    own_from: dict[str, int] = {}
+    drawn_from: defaultdict[tuple[bytes, bytes], list[int]] = defaultdict(lambda: [0, 0])
     # Seeds that ask the same question share completions, but each has its own gold answer.
     unique = rollouts.unique(["seed_id", "completion_key"], keep="first", maintain_order=True)
     for row in unique.iter_rows(named=True):
         if row["outcome"] in _DECIDED:
             keys = _states_along(row["seed_id"], row["steps"], row["factors"])
+            origin = keys[row["n_given_steps"]]
             for key in keys[row["n_given_steps"] :]:
-                counts[key][0] += 1
-                counts[key][1] += row["outcome"] == Outcome.CORRECT.value
-    for rollout_id, n_given in rollouts.select("rollout_id", "n_given_steps").iter_rows():
-        own_from[rollout_id] = n_given
+                for count in (counts[key], drawn_from[origin, key]):
+                    count[0] += 1
+                    count[1] += row["outcome"] == Outcome.CORRECT.value
+    n_given = dict(rollouts.select("rollout_id", "n_given_steps").iter_rows())
 
     rows: list[dict[str, Any]] = []
     for trace in traces.iter_rows(named=True):
-        keys = _states_along(trace["seed_id"], trace["steps"], trace["factors"])[1:]
-        correct = trace["outcome"] == Outcome.CORRECT.value
-        evidence: list[tuple[int, int]] = []
-        for idx, key in enumerate(keys):
+        keys = _states_along(trace["seed_id"], trace["steps"], trace["factors"])
+        # A human trace was not drawn from anything.
+        origin = keys[n_given[trace["rollout_id"]]] if trace["rollout_id"] is not None else b""
+        evidence: list[_Evidence] = []
+        for key in keys[1:]:
             n, c = counts.get(key, (0, 0))
-            if trace["rollout_id"] is not None and idx + 1 >= own_from[trace["rollout_id"]]:
-                n, c = n - 1, c - correct
-            evidence.append((n, c))
+            n_own, c_own = drawn_from.get((origin, key), (0, 0))
+            evidence.append(_Evidence(n - n_own, c - c_own, c > 0))
         rows += _labelled(trace, evidence, min_trials=min_trials, threshold=threshold)
     return StepLabel.from_rows(rows)
 
@@ -95,6 +98,14 @@ def measured_traces(step_labels: pl.DataFrame, *, min_trials: int) -> pl.Series:
     )
 
 
+class _Evidence(NamedTuple):
+    """Trials and successes of a step, and whether any rollout through it ended right at all."""
+
+    n_trials: int
+    n_successes: int
+    succeeded: bool
+
+
 def _states_along(seed_id: str, steps: Sequence[str], factors: Sequence[str]) -> list[bytes]:
     """Hashes of the bare question and of the state after each step; ``n_steps + 1`` of them."""
     digest = hashlib.blake2b(_bytes(seed_id), digest_size=16)
@@ -111,25 +122,25 @@ def _bytes(text: str) -> bytes:
 
 def _labelled(
     trace: Mapping[str, Any],
-    evidence: Sequence[tuple[int, int]],
+    evidence: Sequence[_Evidence],
     *,
     min_trials: int,
     threshold: float,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of one trace; ``evidence`` is (trials, successes) per step."""
+    """Rows of one trace."""
     correct = trace["outcome"] == Outcome.CORRECT.value
     last = len(trace["steps"]) - 1
     # Per step: does a continuation that ends right exist at this step or later in the trace?
     reached = [False] * (last + 1)
     for idx in range(last, -1, -1):
         later = reached[idx + 1] if idx < last else correct
-        reached[idx] = later or evidence[idx][1] > 0
-    for idx, (n, c) in enumerate(evidence):
+        reached[idx] = later or evidence[idx].succeeded
+    for idx, (n, c, _) in enumerate(evidence):
         human = trace["step_provenance"][idx] == "human"
         label: bool | None
         if idx == last and trace["outcome"] in _DECIDED:
             label, source = correct, "outcome"
-        elif n and c / n > threshold:
+        elif n and c / n > threshold and (threshold == 0 or n >= min_trials):
             label, source = True, "rollouts"
         elif threshold == 0 and (reached[idx] or human):
             label, source = True, "outcome"

@@ -6,7 +6,7 @@ other words than native tags needs another module with these functions, and noth
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from datagen.engines.protocol import Choice, ChoiceRequest, Completion, CompletionRequest, Sampling
@@ -108,9 +108,16 @@ def read_rollout(completion: Completion) -> Reading:
 
 
 def read_segment(completion: Completion, factor: Factor) -> Reading:
-    """Read a completion that began inside a step of ``factor``, behind its opening tag."""
+    """Read a completion that began inside a step of ``factor``, behind its opening tag.
+
+    It is one step, whatever an engine that overran the stop string has added; only an answer runs
+    on to the end.
+    """
     opening = start_tag(factor)
-    return _read(completion, parse_tail(opening + text_of(completion)), shift=len(opening))
+    tail = parse_tail(opening + text_of(completion))
+    if factor is not Factor.ANSWER:
+        tail = replace(tail, steps=tail.steps[:1], offsets=tail.offsets[:1])
+    return _read(completion, tail, shift=len(opening))
 
 
 def _read(completion: Completion, tail: ParsedTail, *, shift: int) -> Reading:
