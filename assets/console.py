@@ -72,8 +72,8 @@ class RunDisplay:
             self._bar.update(
                 self._task,
                 visible=True,
-                completed=engine.n_finished,
-                total=engine.n_searches,
+                completed=progress.n_rollouts,
+                total=max(progress.n_expected, progress.n_rollouts + 1),
                 figures=figures,
             )
         elif time.monotonic() - self._printed_at > _PLAIN_EVERY_S:

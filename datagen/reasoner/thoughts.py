@@ -31,9 +31,9 @@ class Temper:
         recheck: of checking a step that is right.
     """
 
-    slip: float = 0.06
+    slip: float = 0.08
     notice: float = 0.5
-    misgive: float = 0.02
+    misgive: float = 0.03
     recheck: float = 0.15
 
 

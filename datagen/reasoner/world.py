@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 Op = Literal["add", "take", "add_groups", "take_groups", "multiply", "divide"]
 
-MAX_VALUE: Final = 200
+MAX_VALUE: Final = 400
 MIN_EVENTS: Final = 2
 MAX_EVENTS: Final = 6
 
@@ -251,13 +251,13 @@ def _draw_event(rng: random.Random, value: int) -> Event:
         )[0]
         match op:
             case "add" | "take":
-                event = Event(op, rng.randint(2, 25))
+                event = Event(op, rng.randint(2, 49))
             case "add_groups" | "take_groups":
-                event = Event(op, rng.randint(2, 8), rng.randint(2, 5))
+                event = Event(op, rng.randint(2, 9), rng.randint(2, 6))
             case "multiply":
-                event = Event(op, rng.randint(2, 3))
-            case "divide":
                 event = Event(op, rng.randint(2, 4))
+            case "divide":
+                event = Event(op, rng.randint(2, 5))
         exact = op != "divide" or value % event.amount == 0
         if exact and 1 <= event.apply(value) <= MAX_VALUE:
             return event
@@ -276,7 +276,7 @@ def draw_problem(rng: random.Random, *, n_events: int | None = None) -> Problem:
     n_events = rng.randint(MIN_EVENTS, MAX_EVENTS) if n_events is None else n_events
     if not MIN_EVENTS <= n_events <= MAX_EVENTS:
         raise ValueError(f"n_events={n_events!r} must be from {MIN_EVENTS} to {MAX_EVENTS}")
-    start = rng.randint(3, 40)
+    start = rng.randint(3, 60)
     events: list[Event] = []
     value = start
     for _ in range(n_events):

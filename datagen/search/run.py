@@ -32,10 +32,12 @@ class RunProgress:
 
     Attributes:
         engine: the scheduler's view.
+        n_expected: about how many rollouts there will be; a guess, to draw a bar by.
         n_rollouts: rollouts verified so far; ``n_correct`` of them correct.
     """
 
     engine: Progress
+    n_expected: int = 0
     n_rollouts: int = 0
     n_correct: int = 0
 
@@ -71,8 +73,8 @@ def search_prefixes(
     Raises:
         EngineError: if the engine is broken; run again to go on from the journal.
     """
-    run = RunProgress(Progress())
     rows = list(prefixes.iter_rows(named=True))
+    run = RunProgress(Progress(), n_expected=sum(_expected(row, config) for row in rows))
 
     def counted(verify: Verify) -> Verify:
         def judge(completion: Completion) -> Verdict:
@@ -104,6 +106,15 @@ def search_prefixes(
         NodeContract.from_rows([row for table in tables for row in table.nodes()]),
         scheduler.progress,
     )
+
+
+def _expected(prefix: Mapping[str, Any], config: GenerateConfig) -> int:
+    """Rollouts of one search, if the model's traces are as long as the human one."""
+    n_steps = prefix["n_seed_steps"] - prefix["n_steps"]
+    puct = config.puct
+    n_tried = puct.n_simulations * len(puct.replica_temperatures) * puct.n_rollouts
+    n_measured = config.n_right_traces + config.n_wrong_traces
+    return puct.n_root_rollouts + n_tried + n_measured * config.n_label_rollouts * n_steps
 
 
 def verifier_of(prefix: Mapping[str, Any]) -> Verify:
