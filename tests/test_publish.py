@@ -433,7 +433,7 @@ def test_a_crash_between_the_two_renames_is_mended_by_the_next_call(tmp_path: Pa
     assert (tmp_path / "x" / "a").read_text() == "old"
 
 
-def test_workplaces_of_killed_processes_are_cleared_once_they_are_old(tmp_path: Path) -> None:
+def test_staging_folders_of_killed_processes_are_cleared_once_they_are_old(tmp_path: Path) -> None:
     old, young = tmp_path / ".x.new-1", tmp_path / ".x.new-2"
     for folder in (old, young):
         folder.mkdir()

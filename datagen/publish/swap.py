@@ -19,7 +19,7 @@ from typing import Final
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _ABANDONED_S: Final = 86_400
-"""Age at which a workplace is surely of a process that was killed, and not of one at work."""
+"""Age at which a staging folder is surely of a process that was killed, and not of one at work."""
 
 
 @contextmanager
@@ -34,15 +34,15 @@ def replacing(folder: Path) -> Generator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _mend(folder)
-    workplace = Path(tempfile.mkdtemp(prefix=_workplace(folder), dir=folder.parent))
+    staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(folder), dir=folder.parent))
     try:
-        # Not the workplace itself: that one is private to its owner, and the result is not.
-        fresh = workplace / folder.name
+        # Not the staging folder itself: that one is private to its owner, and the result is not.
+        fresh = staging / folder.name
         fresh.mkdir()
         yield fresh
         _replace(folder, fresh)
     finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _replace(folder: Path, fresh: Path) -> None:
@@ -79,13 +79,13 @@ def _mend(folder: Path) -> None:
         else:
             previous.rename(folder)
     for entry in folder.parent.iterdir():
-        if entry.name.startswith(_workplace(folder)):
+        if entry.name.startswith(_staging_prefix(folder)):
             with suppress(FileNotFoundError):  # its owner has just ended
                 if time.time() - entry.stat().st_mtime > _ABANDONED_S:
                     shutil.rmtree(entry, ignore_errors=True)
 
 
-def _workplace(folder: Path) -> str:
+def _staging_prefix(folder: Path) -> str:
     return f".{folder.name}.new-"
 
 
