@@ -161,21 +161,23 @@ question asks for; *skip*: an event left out; *group*: one lot taken for all of 
 ## How it was made
 
 From scratch on two CPU cores, in bfloat16 autocast, with Muon for the matrices and AdamW for the
-rest, by `python -m datagen.reasoner.train`. Four stages, each going on from the one before; stages
-2 and 3 were in an easier world, with numbers up to 200 and mistakes at 6 % of the events:
+rest, by `python -m datagen.reasoner.train`. Five stages, each going on from the one before. Stages
+2 and 3 were in an easier world, with numbers up to 200; the share of events at which the teacher
+makes a mistake was tuned by stages, to bring the sampled solve rate to between 50 and 70 %:
 
-| stage | minutes | tokens | learning rate | world |
-| ---: | ---: | ---: | --- | --- |
-| 1 | 32 | 15 M | 0.01 | as it is now |
-| 2 | 13 | 4 M | 0.01 | easier |
-| 3 | 33 | 19 M | 0.01, over the last 60 % of the time falling to zero | easier |
-| 4 | 9 | @@T4@@ M | 0.005, over the last 60 % of the time falling to zero | as it is now |
+| stage | minutes | tokens | learning rate | numbers up to | teacher's mistakes |
+| ---: | ---: | ---: | --- | ---: | ---: |
+| 1 | 32 | 15 M | 0.01 | 400 | 8 % |
+| 2 | 13 | 4 M | 0.01 | 200 | 6 % |
+| 3 | 33 | 19 M | 0.01, over the last 60 % of the time falling to zero | 200 | 6 % |
+| 4 | 9 | 8 M | 0.005, falling likewise | 400 | 8 % |
+| 5 | 4 | 3 M | 0.003, falling likewise | 400 | 14 % |
 
 One long stage in the present world was not tried; the falling learning rate is what matters most.
 
 Texts are drawn without end from `datagen/reasoner/world.py` (problems) and
 `datagen/reasoner/thoughts.py` (thoughts). The writer of these thoughts makes mistakes on purpose,
-at 8 % of the events, and notices half of them: that is where the reasoner has both habits from.
+at 14 % of the events, and notices half of them: that is where the reasoner has both habits from.
 No human text and no other model was used.
 
 Regenerate this card with `python -m datagen.reasoner.evaluate`.

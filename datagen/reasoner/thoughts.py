@@ -31,7 +31,7 @@ class Temper:
         recheck: of checking a step that is right.
     """
 
-    slip: float = 0.08
+    slip: float = 0.14
     notice: float = 0.5
     misgive: float = 0.03
     recheck: float = 0.15
