@@ -68,13 +68,13 @@ class EngineSettings(_Section):
         default="auto", description='"cpu", "cuda", …; "auto": a GPU if there is one'
     )
     dtype: str = Field(default="auto", description='"float32", "bfloat16"; "auto": by device')
-    batch_size: int = Field(default=384, ge=1, description="Samples decoded side by side")
+    batch_size: int = Field(default=256, ge=1, description="Samples decoded side by side")
 
 
 class SearchSettings(_Section):
     """Rollouts and tree search."""
 
-    n_simulations: int = Field(default=6, ge=0, description="PUCT simulations per search")
+    n_simulations: int = Field(default=4, ge=0, description="PUCT simulations per search")
     n_root_rollouts: int = Field(default=8, ge=1, description="On-policy rollouts from each root")
     n_rollouts: int = Field(default=1, ge=1, description="On-policy rollouts from each segment")
     replica_temperatures: tuple[float, ...] = Field(
@@ -90,7 +90,7 @@ class SearchSettings(_Section):
     max_step_tokens: int = Field(default=64, ge=1, description="Longest segment, tokens")
     max_tokens: int = Field(default=256, ge=1, description="Longest rollout, tokens")
     n_label_rollouts: int = Field(
-        default=4, ge=0, description="Completions after each step of a measured trace"
+        default=3, ge=0, description="Completions after each step of a measured trace"
     )
     n_right_traces: int = Field(default=1, ge=0, description="Right traces to measure per search")
     n_wrong_traces: int = Field(default=1, ge=0, description="Wrong traces to measure per search")

@@ -1,35 +1,32 @@
-"""A key-value cache for batches that only shrink: one buffer of known size per layer.
+"""A key-value cache for batches that shrink: one buffer per layer, with some room to spare.
 
 The library's dynamic cache copies everything for each token, and its static one attends over the
-empty part too. Here attention sees a view of the filled part, and rows can be dropped or repeated.
+empty part too. Here attention sees a view of the filled part, the buffer grows by slabs, and rows
+can be dropped or repeated.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from transformers.cache_utils import CacheLayerMixin
 
+_SLAB: Final = 48
+"""Tokens of spare room; more costs memory traffic whenever rows are dropped."""
+
 
 class SlabLayer(CacheLayerMixin):
-    """Keys and values of one attention layer.
-
-    Args:
-        capacity: tokens that fit.
-    """
+    """Keys and values of one attention layer."""
 
     is_compileable = False
     is_sliding = False
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._capacity = capacity
         self._length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Allocate for the batch that arrives."""
-        rows, heads, _, width = key_states.shape
-        shape = (rows, heads, self._capacity, width)
-        self.keys, self.values = key_states.new_empty(shape), value_states.new_empty(shape)
+        self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
         self.dtype, self.device = key_states.dtype, key_states.device
         self.is_initialized = True
 
@@ -39,20 +36,32 @@ class SlabLayer(CacheLayerMixin):
         """Append, and return everything so far; shapes ``(rows, heads, length, width)``."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        assert self.keys is not None and self.values is not None
         length = self._length + key_states.shape[-2]
+        if length > self._room:
+            self._reallocate(length, rows=None)
+        assert self.keys is not None and self.values is not None
         self.keys[:, :, self._length : length] = key_states
         self.values[:, :, self._length : length] = value_states
         self._length = length
         return self.keys[:, :, :length], self.values[:, :, :length]
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:  # type: ignore[override]
-        """Select rows, copying only the filled part."""
-        assert self.keys is not None and self.values is not None
+        """Select rows."""
+        self._reallocate(self._length, rows=beam_idx)
+
+    @property
+    def _room(self) -> int:
+        return 0 if self.keys is None else self.keys.shape[2]
+
+    def _reallocate(self, length: int, *, rows: torch.Tensor | None) -> None:
+        """Make buffers of ``length`` and one slab, and copy the filled part of all or some rows."""
         for name in ("keys", "values"):
             old: torch.Tensor = getattr(self, name)
-            new = old.new_empty((len(beam_idx), *old.shape[1:]))
-            new[:, :, : self._length] = old[:, :, : self._length].index_select(0, beam_idx)
+            filled = old[:, :, : self._length]
+            filled = filled if rows is None else filled.index_select(0, rows)
+            shape = (filled.shape[0], filled.shape[1], length + _SLAB, filled.shape[3])
+            new = old.new_empty(shape)
+            new[:, :, : self._length] = filled
             setattr(self, name, new)
 
     def get_seq_length(self) -> int:
@@ -64,5 +73,5 @@ class SlabLayer(CacheLayerMixin):
         return self._length + query_length, 0
 
     def get_max_length(self) -> int:
-        """Tokens that fit."""
-        return self._capacity
+        """No limit: -1."""
+        return -1

@@ -175,11 +175,7 @@ class TransformersEngine:
         padded = [[self._padding] * (longest - len(p)) + p for p in prompts]
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
         ids, mask = torch.tensor(padded).to(self._device), mask.to(self._device)
-        cache = Cache(
-            layers=[
-                SlabLayer(longest + capacity) for _ in range(self._model.config.num_hidden_layers)
-            ]
-        )
+        cache = Cache(layers=[SlabLayer() for _ in range(self._model.config.num_hidden_layers)])
         output = self._model(
             input_ids=ids,
             attention_mask=mask,

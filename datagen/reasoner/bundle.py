@@ -16,7 +16,7 @@ from datagen.reasoner.world import MAX_EVENTS, MIN_EVENTS, Problem, draw_problem
 from datagen.traces.markup import render_thought
 
 SEEDS: Final = Path(__file__).with_name("seeds.jsonl")
-N_SEEDS: Final = 80
+N_SEEDS: Final = 65
 _RNG_SEED: Final = 20_000_003
 
 
