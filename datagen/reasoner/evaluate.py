@@ -109,7 +109,7 @@ def card(greedy: Sequence[Attempt], sampled: Sequence[Attempt]) -> str:
             f"| {low:.0%} to {high:.0%} |"
         )
     wrong = [a for a in sampled if not a.correct]
-    kinds = Counter(a.mistake or "unfinished" for a in wrong)
+    kinds = Counter(a.mistake or "visible answer" for a in wrong)
     mistakes = "\n".join(
         f"| {kind} | {n / len(wrong):.0%} |"
         for kind, n in sorted(kinds.items(), key=lambda k: -k[1])
@@ -156,7 +156,8 @@ First error of the wrong traces sampled at T=1, as the world's oracle sees it:
 {repaired} of the right traces hold a wrong step that the reasoner itself repaired.
 *misread*: a number copied wrongly; *operation*: another operation or running value than the
 question asks for; *skip*: an event left out; *group*: one lot taken for all of them;
-*givens*, *plan*: the givens or the plan listed wrongly.
+*givens*, *plan*: the givens or the plan listed wrongly; *visible answer*: a sound thought, but
+another answer behind it, or markup that breaks off.
 
 ## How it was made
 
