@@ -70,9 +70,12 @@ def run(
     from assets.console import RunDisplay, summary
     from assets.progress import listening
 
-    with RunDisplay(console) as display, listening(display):
-        _materialize(settings, out)
-    console.print(summary(out, settings, display))
+    # Dagster redirects standard output while a step runs; a copy of it stays with the terminal.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
+        screen = Console(file=terminal)
+        with RunDisplay(screen) as display, listening(display):
+            _materialize(settings, out)
+        screen.print(summary(out, settings, display))
 
 
 @cli.command()
