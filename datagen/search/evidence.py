@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from datagen.engines.protocol import Completion, CompletionRequest
-from datagen.prompts.native import Reading, prompt_of, states_along
+from datagen.prompts.native import Reading, prompt_of, read_rollout, states_along
 from datagen.traces.model import Trace
 from datagen.verify import Outcome, Verdict
 
@@ -38,6 +38,19 @@ class Rollout:
     reading: Reading
     verdict: Verdict
     n_tokens: int
+
+    @classmethod
+    def read(
+        cls,
+        algorithm: str,
+        state: Trace,
+        request: CompletionRequest,
+        completion: Completion,
+        verify: Verify,
+    ) -> "Rollout":
+        """Read and judge what an engine answered."""
+        reading, verdict = read_rollout(completion), verify(completion)
+        return cls(algorithm, state, request, reading, verdict, completion.n_tokens)
 
     @property
     def trace(self) -> Trace:

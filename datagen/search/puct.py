@@ -25,7 +25,6 @@ from datagen.prompts.native import (
     Reading,
     prior_request,
     read_prior,
-    read_rollout,
     read_segment,
     rollout_requests,
     segment_request,
@@ -268,16 +267,7 @@ def _record(
 ) -> None:
     for (node, request), answer in zip(requests, answers, strict=True):
         completion = cast(Completion, answer)
-        tree.rollouts.append(
-            Rollout(
-                "puct",
-                node.state,
-                request,
-                read_rollout(completion),
-                verify(completion),
-                completion.n_tokens,
-            )
-        )
+        tree.rollouts.append(Rollout.read("puct", node.state, request, completion, verify))
 
 
 def _own_value(node: Node, tree: SearchTree, *, default: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from typing import cast
 
 from datagen.engines.protocol import Answer, Completion, Request, Sampling
-from datagen.prompts.native import read_rollout, rollout_requests
+from datagen.prompts.native import rollout_requests
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
 from datagen.traces.model import Trace
@@ -38,17 +38,7 @@ def shepherd(
         answers = yield [request for _, request in asked]
     except BudgetSpent:
         return []
-    rollouts: list[Rollout] = []
-    for (state, request), answer in zip(asked, answers, strict=True):
-        completion = cast(Completion, answer)
-        rollouts.append(
-            Rollout(
-                "shepherd",
-                state,
-                request,
-                read_rollout(completion),
-                verify(completion),
-                completion.n_tokens,
-            )
-        )
-    return rollouts
+    return [
+        Rollout.read("shepherd", state, request, cast(Completion, answer), verify)
+        for (state, request), answer in zip(asked, answers, strict=True)
+    ]
