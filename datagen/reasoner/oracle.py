@@ -45,11 +45,14 @@ class StepTruth:
         sound: the state after this step can be trusted. A step can be ok in an unsound state
             (a complaint about a mistake, say); a step that is not ok always leaves an unsound one.
         mistake: what is wrong with the step; ``None`` exactly if it is ok.
+        due: for a step with an equation or a running number, what ought to stand there: of the
+            equations that have a place, the one that it comes nearest to in form.
     """
 
     ok: bool
     sound: bool
     mistake: MistakeKind | None
+    due: str | None = None
 
 
 def judge_trace(problem: Problem, steps: Sequence[Step]) -> tuple[StepTruth, ...]:
@@ -143,9 +146,32 @@ class _Walk:
         self.cause: MistakeKind | None = None
 
     def take(self, step: Step) -> StepTruth:
-        mistake = self._judge(step.factor, step.text.strip())
+        text = step.text.strip()
+        due = self._due(step.factor, text)
+        mistake = self._judge(step.factor, text)
         self.cause = self.cause or mistake
-        return StepTruth(ok=mistake is None, sound=self.cause is None, mistake=mistake)
+        return StepTruth(ok=mistake is None, sound=self.cause is None, mistake=mistake, due=due)
+
+    def _due(self, factor: Factor, text: str) -> str | None:
+        """What ought to stand here instead of ``text``, or just this; ``None`` if unsaid."""
+        if factor in (Factor.COMPUTE, Factor.CORRECT_ERROR):
+            return self._due_equation(_Equation.read(text))
+        if factor in (Factor.CONSOLIDATE, Factor.ANSWER):
+            if factor is Factor.ANSWER and self.n_done < len(self.events):
+                return self._due_equation(None)
+            return str(self.values[self.n_done])
+        return None
+
+    def _due_equation(self, written: _Equation | None) -> str | None:
+        """The equation of the event whose turn it is; a group's product if that is written."""
+        if self.n_done == len(self.events):
+            return None
+        event, value = self.events[self.n_done], self.values[self.n_done]
+        if event.grouped and written and written.sign == "*":
+            m, k = event.groups, event.amount
+            first, second = (k, m) if written.left == k else (m, k)
+            return f"{first}*{second}={m * k}"
+        return f"{value}{event.sign}{event.operand}={event.apply(value)}"
 
     def _judge(self, factor: Factor, text: str) -> MistakeKind | None:
         match factor:

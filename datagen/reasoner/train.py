@@ -19,11 +19,13 @@ from typing import Any, Final
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from datagen.prompts.critique import critique_prompt
 from datagen.prompts.native import QUESTION
+from datagen.reasoner.critiques import write_critique
 from datagen.reasoner.thoughts import Temper, write_trace
 from datagen.reasoner.tokenizer import END, train_tokenizer
 from datagen.reasoner.world import draw_problem
-from datagen.traces.markup import MARKUP_TOKENS, render
+from datagen.traces.markup import MARKUP_TOKENS, THINK_START, render
 
 HIDDEN: Final = 192
 LAYERS: Final = 4
@@ -33,9 +35,20 @@ _TAGS = re.compile("|".join(map(re.escape, MARKUP_TOKENS)))
 _IGNORED: Final = -100
 
 
+CRITIQUE_SHARE: Final = 0.45
+"""Share of the documents that are critiques; the others are thoughts."""
+
+_CRITICISED: Final = Temper(slip=0.2, notice=0.35)
+"""Who writes the thoughts that are criticised: careless enough that most hold an error."""
+
+
 def document(rng: random.Random, temper: Temper) -> tuple[str, str]:
     """One training document as ``(prompt, completion)``."""
     problem = draw_problem(rng)
+    if rng.random() < CRITIQUE_SHARE:
+        trace = write_trace(problem, rng, temper=_CRITICISED)
+        critique = render(write_critique(problem, trace.steps))
+        return critique_prompt(trace), critique.removeprefix(THINK_START) + END
     trace = write_trace(problem, rng, temper=temper)
     return f"{QUESTION}{problem.question}\n", render(trace) + END
 
@@ -141,12 +154,11 @@ def train(
 
     Training goes on from the checkpoint ``start`` if there is one.
     """
-    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(start) if start else None
-    tokenizer = tokenizer or build_tokenizer(seed=seed)
-    model = build_model(tokenizer).to(device)
+    tokenizer: Any = build_tokenizer(seed=seed)
+    model = build_model(tokenizer)
     if start:
-        trained: Any = LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
-        model.load_state_dict(trained.state_dict())
+        carry_over(start, model, tokenizer)
+    model.to(device)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     optimizers = build_optimizers(model, peak_lr=peak_lr)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
@@ -190,6 +202,23 @@ def train(
             save(out, model, tokenizer)
             saved_at = time.monotonic()
     save(out, model, tokenizer)
+
+
+def carry_over(start: Path, model: Any, tokenizer: Any) -> None:
+    """Begin with the weights of checkpoint ``start``, whose vocabulary may be another one.
+
+    Each token takes the embedding of the token of the same text; new tokens keep their own.
+    """
+    trained: Any = LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
+    known = PreTrainedTokenizerFast.from_pretrained(start).get_vocab()
+    weights = trained.state_dict()
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        rows = model.state_dict()[name].clone()
+        for text, token in tokenizer.get_vocab().items():
+            if text in known:
+                rows[token] = weights[name][known[text]]
+        weights[name] = rows
+    model.load_state_dict(weights)
 
 
 def save(out: Path, model: Any, tokenizer: Any) -> None:

@@ -1,0 +1,94 @@
+"""The critique job in the reasoner's own markup: a walk over a trace's steps to its first error.
+
+A critique is a thought about a thought. Each of its ``CheckStep`` steps quotes one step, for an
+equation says what was due there, and ends with a verdict; after the first step that is ``wrong`` a
+``DetectError`` step says why, and the visible answer quotes it (``-1`` if nothing is wrong). What
+was wrong at first but is put right by the trace itself is ``repaired``. Saying what is due before
+the verdict lets a small model do again what it can do anyway, and then merely compare.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from datagen.factors.taxonomy import Factor
+from datagen.prompts.native import QUESTION
+from datagen.traces.markup import THINK_START, parse_tail, render
+from datagen.traces.model import Step, Trace
+
+CUE: Final = "\nCritique:\n"
+NO_ERROR: Final = "-1"
+
+StepVerdict = Literal["holds", "repaired", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a critique says of one step.
+
+    Attributes:
+        quote: the step's text.
+        due: the equation or number that ought to stand there, where the step has one.
+        verdict: whether it stands.
+    """
+
+    quote: str
+    due: str | None
+    verdict: StepVerdict
+
+    def __str__(self) -> str:
+        due = "" if self.due is None else f" due {self.due}"
+        return f"{self.quote}{due} {self.verdict}"
+
+
+@dataclass(frozen=True, slots=True)
+class CritiqueReading:
+    """A critique, read.
+
+    Attributes:
+        first_error: 0-based index of the step that it calls wrong, -1 for none; ``None`` if the
+            text cannot be read, or quotes anything but the steps in order.
+        reason: why that step is wrong, in the critique's words; empty without one.
+    """
+
+    first_error: int | None
+    reason: str = ""
+
+
+def critique_prompt(trace: Trace) -> str:
+    """Ask for a critique of a whole trace."""
+    return f"{QUESTION}{trace.question}\n{render(trace)}{CUE}{THINK_START}"
+
+
+def render_critique(remarks: Iterable[Remark], reason: str) -> Trace:
+    """A critique as a trace without a question; ``reason`` is ignored where nothing is wrong."""
+    steps: list[Step] = []
+    answer = NO_ERROR
+    for remark in remarks:
+        steps.append(Step(str(remark), Factor.CHECK_STEP))
+        if remark.verdict == "wrong":
+            steps.append(Step(reason, Factor.DETECT_ERROR))
+            answer = remark.quote
+            break
+    return Trace("", tuple(steps), answer)
+
+
+def read_critique(text: str, trace: Trace) -> CritiqueReading:
+    """Read what a model wrote after :func:`critique_prompt`; never raises."""
+    tail = parse_tail(text)
+    if tail.answer is None:
+        return CritiqueReading(None)
+    checks = [step.text for step in tail.steps if step.factor is Factor.CHECK_STEP]
+    quoted = [step.text for step in trace.steps[: len(checks)]]
+    if len(quoted) < len(checks) or not all(
+        check.startswith(f"{quote} ") for check, quote in zip(checks, quoted, strict=True)
+    ):
+        return CritiqueReading(None)
+    verdicts = [check.rpartition(" ")[2] for check in checks]
+    reason = " ".join(step.text for step in tail.steps if step.factor is Factor.DETECT_ERROR)
+    if "wrong" not in verdicts:
+        complete = len(checks) == len(trace.steps) and tail.answer == NO_ERROR
+        return CritiqueReading(-1 if complete else None)
+    wrong = verdicts.index("wrong")
+    named = wrong == len(checks) - 1 and tail.answer == quoted[wrong]
+    return CritiqueReading(wrong, reason) if named else CritiqueReading(None)
