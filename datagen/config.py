@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.engines.protocol import Sampling
 from datagen.errors import ConfigError
-from datagen.search.generate import GenerateConfig
+from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.generate import GenerateConfig, TreeSearch
+from datagen.search.omega import OmegaConfig
 from datagen.search.puct import PuctConfig
 from datagen.search.scheduler import Budget
 from datagen.seeds import Format
@@ -74,9 +76,20 @@ class EngineSettings(_Section):
 class SearchSettings(_Section):
     """Rollouts and tree search."""
 
-    n_simulations: int = Field(default=4, ge=0, description="PUCT simulations per search")
-    n_root_rollouts: int = Field(default=8, ge=1, description="On-policy rollouts from each root")
+    algorithm: TreeSearch = Field(
+        default="puct",
+        description='"puct": over thought factors; "omega": bisects wrong rollouts; "best_of_n"',
+    )
+    n_simulations: int = Field(
+        default=4, ge=0, description="Per search: PUCT simulations, or OmegaPRM bisections at most"
+    )
+    n_root_rollouts: int = Field(
+        default=8, ge=1, description="On-policy rollouts from each root; the n of best-of-n"
+    )
     n_rollouts: int = Field(default=1, ge=1, description="On-policy rollouts from each segment")
+    n_bisect_rollouts: int = Field(
+        default=8, ge=1, description="On-policy rollouts from each prefix that OmegaPRM measures"
+    )
     replica_temperatures: tuple[float, ...] = Field(
         default=(0.8, 1.2), min_length=1, description="One replica per entry proposes each segment"
     )
@@ -103,6 +116,7 @@ class SearchSettings(_Section):
 
     def generate_config(self) -> GenerateConfig:
         """As the search takes it."""
+        rollout = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         return GenerateConfig(
             puct=PuctConfig(
                 n_simulations=self.n_simulations,
@@ -112,11 +126,19 @@ class SearchSettings(_Section):
                 c_puct=self.c_puct,
                 min_prior=self.min_prior,
                 max_step_tokens=self.max_step_tokens,
-                rollout=Sampling(temperature=self.temperature, max_tokens=self.max_tokens),
+                rollout=rollout,
             ),
             n_label_rollouts=self.n_label_rollouts,
             n_right_traces=self.n_right_traces,
             n_wrong_traces=self.n_wrong_traces,
+            algorithm=self.algorithm,
+            omega=OmegaConfig(
+                n_screening=self.n_root_rollouts,
+                n_searches=self.n_simulations,
+                n_rollouts=self.n_bisect_rollouts,
+                rollout=rollout,
+            ),
+            best_of_n=BestOfNConfig(n=self.n_root_rollouts, rollout=rollout),
         )
 
     def budget(self) -> Budget:

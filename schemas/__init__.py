@@ -8,6 +8,7 @@ Nothing of ours is imported here, and nothing slow: every other package may impo
 from typing import Final
 
 from schemas.contract import Contract
+from schemas.critiques import JUDGES, Critique, JudgeName
 from schemas.errors import ContractError
 from schemas.nodes import Node
 from schemas.prefixes import Prefix
@@ -18,6 +19,7 @@ from schemas.rollouts import Rollout
 from schemas.seeds import Seed
 from schemas.sft import Sft
 from schemas.step_labels import StepLabel
+from schemas.trace_labels import TraceLabel
 from schemas.traces import Trace
 from schemas.vocabulary import (
     ALGORITHMS,
@@ -46,6 +48,8 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Rollout,
         Trace,
         StepLabel,
+        Critique,
+        TraceLabel,
         Sft,
         Prm,
         Rl,
@@ -57,6 +61,7 @@ __all__ = [
     "ALGORITHMS",
     "CONTRACTS",
     "DOMAINS",
+    "JUDGES",
     "LABEL_SOURCES",
     "OUTCOMES",
     "PROVENANCES",
@@ -65,7 +70,9 @@ __all__ = [
     "Algorithm",
     "Contract",
     "ContractError",
+    "Critique",
     "Domain",
+    "JudgeName",
     "LabelSource",
     "Node",
     "Outcome",
@@ -80,5 +87,6 @@ __all__ = [
     "Sft",
     "StepLabel",
     "Trace",
+    "TraceLabel",
     "Verifier",
 ]

@@ -18,7 +18,7 @@ Outcome = Literal["correct", "wrong", "unverifiable", "truncated"]
 Provenance = Literal["human", "model", "code"]
 """Who wrote a step: a person, a language model, or the execution of a program."""
 
-Algorithm = Literal["puct", "shepherd"]
+Algorithm = Literal["puct", "shepherd", "omega", "best_of_n", "first_error"]
 """The search that asked for a completion."""
 
 LabelSource = Literal["rollouts", "outcome", "none"]

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -23,6 +24,8 @@ from datagen.engines.protocol import (
     Completion,
     CompletionRequest,
     Sampling,
+    Score,
+    ScoreRequest,
 )
 from datagen.errors import JournalError
 from datagen.search.journal import Journal, journal_key
@@ -71,7 +74,8 @@ def test_any_text_comes_back_as_it_was(text: str) -> None:
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))  # lone surrogates too
 FLOATS = st.floats(allow_nan=False)
-COMPLETIONS = st.lists(st.tuples(FLOATS, st.integers(0, 2**32 - 1)), max_size=5).flatmap(
+TOKENS = st.lists(st.tuples(FLOATS, st.integers(0, 2**32 - 1)), max_size=5)
+COMPLETIONS = TOKENS.flatmap(
     lambda tokens: st.builds(
         Completion,
         ANY_TEXT,
@@ -82,20 +86,45 @@ COMPLETIONS = st.lists(st.tuples(FLOATS, st.integers(0, 2**32 - 1)), max_size=5)
 )
 CHOICES = st.builds(Choice, st.lists(FLOATS, max_size=30).map(tuple))
 
+SCORES = TOKENS.map(lambda tokens: Score(tuple(p for p, _ in tokens), tuple(e for _, e in tokens)))
 
-@given(COMPLETIONS | CHOICES)
+
+@given(COMPLETIONS | CHOICES | SCORES)
 def test_every_answer_comes_back_bit_for_bit(answer: Answer) -> None:
     assert stored(answer) == answer
 
 
 def test_answers_outlive_the_process_that_wrote_them(path: Path) -> None:
-    answers = {key(1): completion(), key(2): Choice((0.25, 0.5))}
+    answers = {key(1): completion(), key(2): Choice((0.25, 0.5)), key(3): Score((-0.5,), (2,))}
     with Journal(path) as journal:
         journal.append(answers)
     with Journal(path) as journal:
-        assert journal.look_up([key(1), key(2), key(3)]) == answers
-        assert len(journal) == 2
-        assert set(journal.keys()) == {key(1), key(2)}
+        assert journal.look_up([key(1), key(2), key(3), key(4)]) == answers
+        assert len(journal) == 3
+        assert set(journal.keys()) == {key(1), key(2), key(3)}
+
+
+def test_a_file_that_was_made_before_there_were_scores_takes_them(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA application_id=0x64676A31")
+        db.execute(
+            "CREATE TABLE answers (key BLOB PRIMARY KEY, kind TEXT NOT NULL, finish TEXT, "
+            "text BLOB, n_tokens INTEGER NOT NULL, logprobs BLOB NOT NULL, ends BLOB) WITHOUT ROWID"
+        )
+        half = struct.pack("d", -0.5)
+        old = [
+            (bytes.fromhex(key(1)), "completion", "stop", b"abc", 1, half, struct.pack("I", 3)),
+            (bytes.fromhex(key(2)), "choice", None, None, 0, half, None),
+        ]
+        db.executemany("INSERT INTO answers VALUES (?,?,?,?,?,?,?)", old)
+        db.commit()
+    with Journal(path) as journal:
+        journal.append({key(3): Score((-0.5,), (3,))})
+        assert journal.look_up([key(1), key(2), key(3)]) == {
+            key(1): Completion("abc", "stop", (-0.5,), (3,)),
+            key(2): Choice((-0.5,)),
+            key(3): Score((-0.5,), (3,)),
+        }
 
 
 def test_thousands_of_keys_can_be_looked_up_at_once(path: Path) -> None:
@@ -351,6 +380,15 @@ def test_an_entry_of_broken_bytes_is_an_error_and_no_answer(path: Path) -> None:
         journal.look_up([key(1)])
 
 
+def test_an_entry_of_a_kind_that_nobody_knows_is_an_error_and_no_answer(path: Path) -> None:
+    filled(path, 50)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE answers SET kind = 'guess'")
+        db.commit()
+    with Journal(path) as journal, pytest.raises(JournalError, match="unknown kind 'guess'"):
+        journal.look_up([key(1)])
+
+
 # ---- keys
 
 REQUEST = CompletionRequest("p", Sampling(), 0)
@@ -370,6 +408,9 @@ def variants() -> Iterator[tuple[str, Any]]:
     yield "engine", ChoiceRequest("p", ("b", "a"))
     yield "engine", ChoiceRequest("p", ("ab",))
     yield "engine", ChoiceRequest("q", ("a", "b"))
+    yield "engine", ScoreRequest("p", "ab")
+    yield "engine", ScoreRequest("p", "b")
+    yield "engine", ScoreRequest("pa", "b")
 
 
 def test_a_key_depends_on_everything_that_shapes_the_answer() -> None:
@@ -381,6 +422,12 @@ def test_a_key_is_32_digits_that_never_change() -> None:
     # Journals outlive versions of this package: a changed key would orphan every entry.
     assert journal_key("engine", REQUEST) == "ab7f95c76f79e902be36bf4155ae1a73"
     assert journal_key("engine", ChoiceRequest("p", ("a",))) == "ba51117931e88b94c1443232eaef819f"
+    assert journal_key("engine", ScoreRequest("p", "a")) == "bbe8fba729a9877ef5d5b8249484145a"
+
+
+def test_requests_of_different_kinds_differ_without_their_kind_too() -> None:
+    requests = [REQUEST, ChoiceRequest("p", ()), ScoreRequest("p", "")]
+    assert len({request.identity for request in requests}) == 3
 
 
 LONE = ("\ud83d", "\ud83e", "\ud83d\ude00", "😀", "?", "\ufffd")

@@ -17,6 +17,8 @@ from datagen.engines.protocol import (
     CompletionRequest,
     Request,
     Sampling,
+    Score,
+    ScoreRequest,
 )
 from datagen.errors import EngineError
 from datagen.search.journal import Journal, journal_key
@@ -105,20 +107,36 @@ def test_results_come_by_name_in_the_order_in_which_the_searches_were_given() ->
 
 def test_answers_come_in_the_order_of_the_requests_though_kinds_are_batched_apart() -> None:
     def mixed() -> Search[list[Answer]]:
-        answers = yield [ask("a"), ChoiceRequest("b", ("x", "y")), ask("c"), ask("d")]
+        choice, score = ChoiceRequest("b", ("x", "y")), ScoreRequest("e", "some words")
+        answers = yield [ask("a"), score, choice, ask("c"), ask("d")]
         return list(answers)
 
     answering = engine(batch_size=2)
     results, progress = run([("m", mixed())], answering)
     kinds = [[type(request) for request in batch] for batch in answering.batches]
-    assert kinds == [[ChoiceRequest], [CompletionRequest] * 2, [CompletionRequest]]
+    assert kinds == [
+        [ChoiceRequest],
+        [ScoreRequest],
+        [CompletionRequest] * 2,
+        [CompletionRequest],
+    ]
     assert [getattr(answer, "text", answer) for answer in results["m"]] == [
         "a!0",
+        Score((-0.5, -0.5), (5, 10)),
         Choice((0.5, 0.5)),
         "c!0",
         "d!0",
     ]
     assert progress.n_generated == 3
+
+
+def test_cheap_requests_overtake_completions_that_were_asked_before() -> None:
+    answering = engine(batch_size=1)
+    long = waves_of([ask("a", idx) for idx in range(3)])
+    late = waves_of([ask("b")], [ScoreRequest("b", "c")], [ChoiceRequest("b", ("x",))])
+    run([("late", late), ("long", long)], answering)
+    kinds = [type(request) for request in asked(answering)]
+    assert kinds == [CompletionRequest, ScoreRequest, ChoiceRequest, *[CompletionRequest] * 3]
 
 
 def test_a_search_that_asks_for_nothing_goes_on_at_once() -> None:
@@ -196,6 +214,7 @@ def test_every_answer_is_in_the_journal_before_a_search_sees_it(
         for wave in range(3):
             requests: list[Request] = [ask(f"{name}/{wave}", idx) for idx in range(3)]
             requests.append(ChoiceRequest(f"{name}/{wave}", ("x",)))
+            requests.append(ScoreRequest(name, f"{wave}"))
             answers = yield requests
             keys = [journal_key("fake", request) for request in requests]
             with Journal(path) as other:  # its own connection: sees only what is committed
@@ -203,7 +222,7 @@ def test_every_answer_is_in_the_journal_before_a_search_sees_it(
             n_seen += len(answers)
 
     run([(f"s{i}", suspicious(f"s{i}")) for i in range(20)], answering, Journal(path))
-    assert n_seen == 240
+    assert n_seen == 300
 
 
 def test_a_second_run_is_replayed_without_the_engine(path: Path) -> None:
@@ -215,6 +234,18 @@ def test_a_second_run_is_replayed_without_the_engine(path: Path) -> None:
     assert silent.batches == []
     assert (after.n_generated, after.n_tokens) == (0, 0)
     assert after.n_replayed == before.n_generated
+
+
+def test_only_completions_are_counted_but_every_kind_is_replayed(path: Path) -> None:
+    def mixed() -> Search[list[Answer]]:
+        answers = yield [ask("a"), ScoreRequest("a", "b c d"), ChoiceRequest("a", ("x",))]
+        return list(answers)
+
+    first, before = run([("m", mixed())], engine(), Journal(path))
+    second, after = run([("m", mixed())], engine(fail_after=0), Journal(path))
+    assert second == first
+    assert (before.n_generated, before.n_replayed, before.n_tokens) == (1, 0, 2)
+    assert (after.n_generated, after.n_replayed, after.n_tokens) == (0, 1, 0)
 
 
 def test_another_engine_does_not_find_the_answers_of_the_first(path: Path) -> None:
@@ -278,6 +309,15 @@ def test_a_request_that_many_searches_make_is_generated_once(
     )
     assert progress.n_generated == 3
     assert results == {f"t{i}": ["same!0", "same!1", "late!0"] for i in range(10)}
+
+
+@pytest.mark.parametrize("request_", [ScoreRequest("p", "a b"), ChoiceRequest("p", ("x",))])
+def test_a_cheap_request_that_many_searches_make_is_put_to_the_engine_once(
+    request_: Request,
+) -> None:
+    answering = engine(batch_size=2, concurrency=3, delay_s=0.001)
+    run([(f"t{i}", waves_of([request_, request_])) for i in range(5)], answering)
+    assert asked(answering) == [request_]
 
 
 def test_a_search_may_ask_the_same_twice_in_one_wave() -> None:

@@ -130,6 +130,36 @@ GOOD: dict[str, Row] = {
         "hard_label": True,
         "label_source": "rollouts",
     },
+    "critiques": {
+        "trace_id": "t1",
+        "seed_id": "gsm-1",
+        "judge": "native_critique",
+        "vote_idx": 0,
+        "first_error": 1,
+        "quote": "3 * 6 = 20",
+        "reason": "the result is wrong",
+        "n_tokens": 70,
+        "completion_key": "k2",
+        "engine": "e1",
+    },
+    "trace_labels": {
+        "trace_id": "t1",
+        "seed_id": "gsm-1",
+        "outcome": "wrong",
+        "n_steps": 2,
+        "n_rollouts": 8,
+        "n_tokens": 90,
+        "first_error": 1,
+        "first_error_mass": 0.625,
+        "no_error_mass": 0.125,
+        "p_first_error": [0.25, 0.625, 0.125],
+        "judge_first_error": 1,
+        "judge_share": 1.0,
+        "n_votes": 3,
+        "agrees": True,
+        "verified": True,
+        "review_rank": None,
+    },
     "sft": {
         "messages": [
             {"role": "user", "content": "How many apples?"},
@@ -160,6 +190,8 @@ GOOD: dict[str, Row] = {
         },
     },
 }
+
+QUEUED: Row = {"verified": False, "review_rank": 3}
 
 ALSO_GOOD: list[tuple[str, Row]] = [
     ("seeds", {"facts": []}),
@@ -196,6 +228,25 @@ ALSO_GOOD: list[tuple[str, Row]] = [
     # the rounding that a Wilson interval has at its ends
     ("step_labels", {"n_successes": 4, "mc_value": 1.0, "wilson_high": 1 - 1e-16}),
     ("step_labels", {"n_successes": 0, "mc_value": 0.0, "wilson_low": -1e-18}),
+    ("critiques", {"first_error": -1, "quote": ""}),
+    ("critiques", {"first_error": None, "quote": ""}),
+    ("critiques", {"judge": "checker", "n_tokens": 0, "completion_key": None, "engine": None}),
+    ("trace_labels", {"agrees": False, "judge_first_error": 0} | QUEUED),
+    ("trace_labels", {"agrees": None, "judge_first_error": None, "judge_share": None} | QUEUED),
+    ("trace_labels", {"first_error": -1, "first_error_mass": 0.125, "judge_first_error": -1}),
+    # the rounding of a sum
+    ("trace_labels", {"p_first_error": [0.25, 0.625, 0.125 + 1e-7]}),
+    (
+        "trace_labels",  # no step at all
+        {
+            "n_steps": 0,
+            "first_error": -1,
+            "first_error_mass": 1.0,
+            "no_error_mass": 1.0,
+            "p_first_error": [1.0],
+            "judge_first_error": -1,
+        },
+    ),
 ]
 
 BAD: list[tuple[str, str, Row]] = [
@@ -241,6 +292,40 @@ BAD: list[tuple[str, str, Row]] = [
     ("step_labels", "interval_holds_mc_value", {"wilson_high": 0.7}),
     ("step_labels", "interval_holds_mc_value", {"wilson_low": -0.1, "wilson_high": None}),
     ("step_labels", "interval_holds_mc_value", {"wilson_high": 1.1}),
+    ("critiques", "quote_is_of_a_step", {"first_error": -1}),
+    ("critiques", "quote_is_of_a_step", {"first_error": None}),
+    ("critiques", "engine_and_completion_go_together", {"engine": None}),
+    ("critiques", "engine_and_completion_go_together", {"completion_key": None}),
+    ("critiques", "first_error|min", {"first_error": -2, "quote": ""}),
+    (
+        "trace_labels",
+        "one_probability_per_step_and_one_for_none",
+        {"p_first_error": [0.25, 0.625, 0.0, 0.125]},
+    ),
+    ("trace_labels", "one_probability_per_step_and_one_for_none", {"n_steps": 3}),
+    ("trace_labels", "p_first_error_sums_to_one", {"p_first_error": [0.24, 0.625, 0.125]}),
+    ("trace_labels", "p_first_error|inner_min", {"p_first_error": [-0.25, 1.125, 0.125]}),
+    ("trace_labels", "masses_are_entries_of_p_first_error", {"first_error_mass": 0.6}),
+    ("trace_labels", "masses_are_entries_of_p_first_error", {"no_error_mass": 0.2}),
+    ("trace_labels", "masses_are_entries_of_p_first_error", {"first_error": 0}),
+    ("trace_labels", "first_errors_within_steps", {"first_error": 2}),
+    (
+        "trace_labels",
+        "first_errors_within_steps",
+        {"judge_first_error": 2, "agrees": False} | QUEUED,
+    ),
+    ("trace_labels", "judge_share_with_a_verdict", {"judge_share": None}),
+    (
+        "trace_labels",
+        "judge_share_with_a_verdict",
+        {"judge_first_error": None, "agrees": None} | QUEUED,
+    ),
+    ("trace_labels", "agrees_compares_the_two", {"judge_first_error": 0}),
+    ("trace_labels", "agrees_compares_the_two", {"agrees": False} | QUEUED),
+    ("trace_labels", "agrees_compares_the_two", {"agrees": None} | QUEUED),
+    ("trace_labels", "verified_only_if_agreed", {"agrees": False, "judge_first_error": 0}),
+    ("trace_labels", "review_rank_unless_verified", {"review_rank": 0}),
+    ("trace_labels", "review_rank_unless_verified", {"verified": False}),
     ("sft", "messages|min_length", {"messages": []}),
     ("sft", "messages|inner_inner_role_one_of", {"messages": [{"role": "bot", "content": ""}]}),
     ("prm", "one_label_and_score_per_step", {"labels": [True]}),
@@ -540,7 +625,7 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
         *("seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "step_labels"),
-        *("sft", "prm", "rl"),
+        *("critiques", "trace_labels", "sft", "prm", "rl"),
     ]
     for table, contract in CONTRACTS.items():
         assert issubclass(contract, Contract)

@@ -1,25 +1,39 @@
 """The engine on the real embedded reasoner, against plain transformers."""
 
 import asyncio
+import json
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from datagen.engines import transformers as module
 from datagen.engines.protocol import (
     Choice,
     ChoiceRequest,
     Completion,
     CompletionRequest,
     Sampling,
+    Score,
+    ScoreRequest,
 )
 from datagen.engines.registry import WEIGHTS
 from datagen.engines.transformers import TransformersEngine
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import prior_request, prompt_of, read_prior, read_rollout
+from datagen.prompts.native import (
+    prior_request,
+    prompt_of,
+    read_prior,
+    read_rollout,
+    read_score,
+    score_request,
+)
 from datagen.reasoner.evaluate import unseen_problems
 from datagen.traces.markup import THINK_START, end_tag, start_tag
 from datagen.traces.model import Step, Trace
@@ -165,6 +179,144 @@ def test_choices_of_several_tokens_are_scored_as_products(engine: TransformersEn
         logits = model(torch.tensor([given + ids])).logits.log_softmax(-1)[0]
         total = sum(float(logits[len(given) - 1 + i, token]) for i, token in enumerate(ids))
         assert math.isclose(probability, math.exp(total), rel_tol=1e-3, abs_tol=1e-12)
+
+
+def score(engine: TransformersEngine, requests: Sequence[ScoreRequest]) -> list[Score]:
+    return asyncio.run(engine.score(requests))
+
+
+@contextmanager
+def passes(engine: TransformersEngine) -> Iterator[list[tuple[int, int]]]:
+    """Rows and length of each pass through the model."""
+    sizes: list[tuple[int, int]] = []
+    hook = engine._model.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    yield sizes
+    hook.remove()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_score_is_what_the_completion_reported(engine: TransformersEngine, temperature: float):
+    prompts_ = prompts()
+    completions = complete(engine, prompts_, Sampling(temperature=temperature))
+    scores = score(
+        engine,
+        [ScoreRequest(p, c.text) for p, c in zip(prompts_, completions, strict=True)],
+    )
+    n_compared = 0
+    for completion, scored in zip(completions, scores, strict=True):
+        # A sample may spell a word by other tokens than the tokenizer; it cannot be compared.
+        if completion.finish == "stop" and completion.ends[:-1] == scored.ends:
+            n_compared += 1
+            expected = torch.tensor(completion.logprobs[:-1])
+            assert torch.allclose(torch.tensor(scored.logprobs), expected, atol=1e-4)
+    assert n_compared > len(completions) / 2
+
+
+def test_the_surprisal_of_an_action_is_its_prior(engine: TransformersEngine):
+    steps = [read_rollout(c).steps for c in complete(engine, prompts(), Sampling())]
+    traces = [Trace(q, s) for q, s in zip(QUESTIONS, steps, strict=True)]
+    scores = score(engine, [score_request(trace) for trace in traces])
+    assert any(len(trace.steps) > 1 for trace in traces[:6])
+    for trace, scored in list(zip(traces, scores, strict=True))[:6]:
+        requests = [prior_request(trace.prefix(n)) for n in range(len(trace.steps))]
+        priors = asyncio.run(engine.choose(requests))
+        for step, prior, surprisal in zip(
+            trace.steps, priors, read_score(scored, trace), strict=True
+        ):
+            expected = prior.probabilities[list(Factor).index(step.factor)]
+            assert math.isclose(math.exp(-surprisal.action), expected, rel_tol=1e-3)
+
+
+def test_an_empty_text_has_an_empty_score(engine: TransformersEngine):
+    empty, other = score(engine, [ScoreRequest(prompts()[0], ""), ScoreRequest("a", "b")])
+    assert empty == Score((), ())
+    assert len(other.logprobs) == 1
+    assert score(engine, []) == []
+
+
+def test_a_text_is_scored_as_far_as_the_context_reaches(engine: TransformersEngine, plain):
+    model, tokenizer = plain
+    context = model.config.max_position_embeddings
+    given = len(tokenizer(prompts()[0])["input_ids"])
+    text = "7 " * context
+    with passes(engine) as sizes:
+        cut, short, full = score(
+            engine,
+            [
+                ScoreRequest(prompts()[0], text),
+                ScoreRequest(prompts()[0], text[:100]),
+                ScoreRequest("Question: " + text, text * 2),
+            ],
+        )
+    assert max(length for _, length in sizes) < context
+    assert len(cut.logprobs) == len(cut.ends) == context - given
+    assert torch.allclose(
+        torch.tensor(cut.logprobs[:50]), torch.tensor(short.logprobs[:50]), atol=1e-4
+    )
+    assert full == Score((), ())
+
+
+def test_a_text_after_nothing_follows_the_end_of_another(engine: TransformersEngine, plain):
+    model, tokenizer = plain
+    (scored,) = score(engine, [ScoreRequest("", "Question")])
+    first = tokenizer("Question")["input_ids"][0]
+    logits = model(torch.tensor([[tokenizer.eos_token_id]])).logits[0, -1]
+    assert math.isclose(scored.logprobs[0], float(logits.log_softmax(-1)[first]), abs_tol=1e-4)
+
+
+def test_scores_are_the_same_in_passes_of_bounded_size(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+):
+    texts = [c.text for c in complete(engine, prompts(), Sampling())]
+    requests = [
+        ScoreRequest(p, t[:n])
+        for n, (p, t) in enumerate(zip(prompts(), texts, strict=True), start=9)
+    ] + [ScoreRequest(p, t) for p, t in zip(prompts(), texts, strict=True)]
+    whole = score(engine, requests)
+    with passes(engine) as sizes:
+        monkeypatch.setattr(module, "_PASS_TOKENS", 600)
+        parts = score(engine, requests)
+    assert 1 < len(sizes) < len(requests)
+    assert all(rows == 1 or rows * length <= 600 for rows, length in sizes)
+    with passes(engine) as sizes:
+        monkeypatch.setattr(module, "_PASS_LOGITS", 1)
+        alone = score(engine, requests)
+    assert len(sizes) == len(requests)
+    for scores in (parts, alone):
+        assert [s.ends for s in scores] == [s.ends for s in whole]
+        for one, other in zip(scores, whole, strict=True):
+            assert torch.allclose(
+                torch.tensor(one.logprobs), torch.tensor(other.logprobs), atol=1e-4
+            )
+
+
+def test_a_continuation_gets_no_token_that_opens_a_text(
+    tmp_path: Path, engine: TransformersEngine, plain
+):
+    _, tokenizer = plain
+    folder = shutil.copytree(WEIGHTS, tmp_path / "opening")
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    end = {"id": "<|end|>", "ids": [tokenizer.eos_token_id], "tokens": ["<|end|>"]}
+    saved["post_processor"]["single"].insert(0, {"SpecialToken": {"id": "<|end|>", "type_id": 0}})
+    saved["post_processor"]["special_tokens"] = {"<|end|>": end}
+    (folder / "tokenizer.json").write_text(json.dumps(saved))
+    prompt, text = prompts()[0], start_tag(Factor.COMPUTE) + "1+1=2"
+    (opened,) = score(TransformersEngine(str(folder)), [ScoreRequest(prompt, text)])
+    (expected,) = score(engine, [ScoreRequest("<|end|>" + prompt, text)])
+    assert opened.ends == expected.ends
+    assert torch.allclose(torch.tensor(opened.logprobs), torch.tensor(expected.logprobs), atol=1e-4)
+
+
+def test_a_tokenizer_that_cannot_tell_offsets_gives_the_same_score(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+):
+    requests = [ScoreRequest(prompts()[0], "so 12+5=17 <ACT_Compute-End>\n naïve 数学 <|end|>")]
+    expected = score(engine, requests)
+    monkeypatch.setattr(type(engine._tokenizer), "is_fast", False)
+    assert score(engine, requests) == expected
+    assert expected[0].ends[-1] == len(requests[0].text)
 
 
 def test_foreign_text_survives(engine: TransformersEngine):

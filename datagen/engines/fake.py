@@ -1,14 +1,17 @@
 """The test engine: plain functions in place of a model, and a toy policy whose values are known.
 
 An answer depends on its request alone, so batches, order and repetition change nothing. A token is
-a word with the white space around it, and its log-probability minus a tenth of its length.
+a word with the white space around it, and its log-probability minus a tenth of its length, whether
+it is written or scored.
 
 The toy policy (:func:`toy_engine`) walks on whole numbers: each step adds 1 or 2, and the answer is
 right if the walk meets its target instead of stepping over it. The true value of every state is
-known (:func:`toy_value`), so an estimate can be held against the truth.
+known (:func:`toy_value`), so an estimate can be held against the truth. Its scores are true
+log-probabilities too (:func:`toy_rate`); those in its completions are not.
 """
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -16,16 +19,26 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, Final
 
-from datagen.engines.protocol import Choice, ChoiceRequest, Completion, CompletionRequest, Request
+from datagen.engines.protocol import (
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+    Score,
+    ScoreRequest,
+)
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
-from datagen.traces.markup import THINK_END, end_tag, start_tag
-from datagen.traces.model import Trace
+from datagen.traces.markup import THINK_END, end_tag, parse_tail, start_tag
+from datagen.traces.model import Step, Trace
 
 _TOKEN: Final = re.compile(r"\s*\S+\s*|\s+")
 _END_LOGPROB: Final = -0.5
 _STEPS_OF_ONE: Final = {Factor.COMPUTE: 0.75, Factor.HYPOTHESISE: 0.25}
 """The toy's actions, equally likely, and how often a step of each adds 1 rather than 2."""
+_NEVER: Final = 1e-9
+"""Probability that stands for 0, whose logarithm no model reports."""
 
 
 def uniform(request: ChoiceRequest) -> Sequence[float]:
@@ -33,13 +46,20 @@ def uniform(request: ChoiceRequest) -> Sequence[float]:
     return [1 / len(request.choices)] * len(request.choices)
 
 
+def by_length(request: ScoreRequest) -> Score:
+    """Score a text as if this engine had written it."""
+    logprobs, ends = _scored(_TOKEN.findall(request.text))
+    return Score(tuple(logprobs), tuple(ends))
+
+
 class FakeEngine:
-    """An engine that answers from two functions and keeps a record.
+    """An engine that answers from three functions and keeps a record.
 
     Args:
         write: the text that follows a prompt, drawn by ``request.seed`` if there is anything to
             draw; stop strings and ``max_tokens`` are applied to it here.
         prefer: probabilities, in the order of the choices.
+        rate: the score of a text after a prompt.
         fingerprint: as in :class:`~datagen.engines.protocol.Engine`, like the next two.
         batch_size: most requests handed over in one call.
         concurrency: most calls under way at once.
@@ -54,6 +74,7 @@ class FakeEngine:
         self,
         write: Callable[[CompletionRequest], str],
         prefer: Callable[[ChoiceRequest], Sequence[float]] = uniform,
+        rate: Callable[[ScoreRequest], Score] = by_length,
         *,
         fingerprint: str = "fake",
         batch_size: int = 8,
@@ -63,7 +84,7 @@ class FakeEngine:
     ) -> None:
         self.fingerprint, self.batch_size, self.concurrency = fingerprint, batch_size, concurrency
         self.batches: list[list[Request]] = []
-        self._write, self._prefer = write, prefer
+        self._write, self._prefer, self._rate = write, prefer, rate
         self._delay_s, self._n_left = delay_s, fail_after
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
@@ -72,9 +93,14 @@ class FakeEngine:
         return [_completion(request, self._write(request)) for request in requests]
 
     async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        """Score the choices of each request, in order."""
+        """Weigh the choices of each request, in order."""
         await self._call(requests)
         return [Choice(tuple(self._prefer(request))) for request in requests]
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Score the text of each request, in order."""
+        await self._call(requests)
+        return [self._rate(request) for request in requests]
 
     async def _call(self, requests: Sequence[Request]) -> None:
         if self._n_left is not None:
@@ -85,23 +111,27 @@ class FakeEngine:
         self.batches.append(list(requests))
 
 
+def _scored(tokens: list[str]) -> tuple[list[float], list[int]]:
+    """Log-probability and end of each token."""
+    return [-len(token) / 10 for token in tokens], list(accumulate(map(len, tokens)))
+
+
 def _completion(request: CompletionRequest, text: str) -> Completion:
     """End ``text`` behind its first stop string or at ``max_tokens``, whichever comes first."""
     sampling = request.sampling
     cut = min((text.find(s) + len(s) for s in sampling.stop if s in text), default=None)
     tokens = _TOKEN.findall(text[:cut])
-    logprobs = [-len(token) / 10 for token in tokens]
+    logprobs, ends = _scored(tokens)
     if cut is None:
-        tokens, logprobs = [*tokens, ""], [*logprobs, _END_LOGPROB]
+        tokens, logprobs, ends = [*tokens, ""], [*logprobs, _END_LOGPROB], [*ends, len(text)]
     n = min(len(tokens), sampling.max_tokens)
-    ends = tuple(accumulate(map(len, tokens[:n])))
     finish = "stop" if n == len(tokens) else "length"
-    return Completion("".join(tokens[:n]), finish, tuple(logprobs[:n]), ends)
+    return Completion("".join(tokens[:n]), finish, tuple(logprobs[:n]), tuple(ends[:n]))
 
 
 def toy_engine(**options: Any) -> FakeEngine:
     """A :class:`FakeEngine` of the toy policy; ``options`` are its keyword arguments."""
-    return FakeEngine(toy_write, toy_prefer, **options)
+    return FakeEngine(toy_write, toy_prefer, toy_rate, **options)
 
 
 def toy_question(target: int, walk: int = 0) -> str:
@@ -121,8 +151,11 @@ def _value(left: int) -> float:
 
 def _distance(prompt: str) -> int:
     """What is left to the target; negative once the walk has stepped over it."""
-    target = int(re.findall(r"Reach (\d+)", prompt)[0])
-    return target - int([0, *re.findall(r"\d\+\d=(\d+)", prompt)][-1])
+    return _target(prompt) - int([0, *re.findall(r"\d\+\d=(\d+)", prompt)][-1])
+
+
+def _target(prompt: str) -> int:
+    return int(re.findall(r"Reach (\d+)", prompt)[0])
 
 
 def toy_prefer(request: ChoiceRequest) -> Sequence[float]:
@@ -132,11 +165,38 @@ def toy_prefer(request: ChoiceRequest) -> Sequence[float]:
     return [likely.get(choice, 0.0) for choice in request.choices]
 
 
+def toy_rate(request: ScoreRequest) -> Score:
+    """The toy policy's true log-probabilities, three tokens a step: opening tag, words, end tag.
+
+    The text begins at the start of a step and is scored as far as it holds whole steps.
+    """
+    tail = parse_tail(request.text)
+    prompt, logprobs, ends = request.prompt, list[float](), list[int]()
+    for step, (begin, end) in zip(tail.steps, tail.offsets, strict=True):
+        opening, closing = start_tag(step.factor), end_tag(step.factor)
+        (action,) = toy_prefer(ChoiceRequest(prompt, (opening,)))
+        words = _toy_words(prompt, step)
+        logprobs += [math.log(max(action, _NEVER)), math.log(max(words, _NEVER)), 0.0]
+        ends += [begin + len(opening), end - len(closing), end]
+        prompt += request.text[begin:end]
+    return Score(tuple(logprobs), tuple(ends))
+
+
+def _toy_words(prompt: str, step: Step) -> float:
+    """Probability of a step's words, given its factor."""
+    total = _target(prompt) - _distance(prompt)
+    if step.factor is Factor.ANSWER:
+        return float(step.text == str(total))
+    one = _STEPS_OF_ONE.get(step.factor, 0.5)
+    likely = {f"{total}+1={total + 1}": one, f"{total}+2={total + 2}": 1 - one}
+    return likely.get(step.text, 0.0)
+
+
 def toy_write(request: CompletionRequest) -> str:
     """The toy policy's walk from the prompt to the answer."""
     rng = random.Random(request.seed)
     distance = _distance(request.prompt)
-    total = int(re.findall(r"Reach (\d+)", request.prompt)[0]) - distance
+    total = _target(request.prompt) - distance
     factor = next((f for f in Factor if request.prompt.endswith(start_tag(f))), None)
     text = ""
     while True:

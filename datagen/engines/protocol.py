@@ -70,7 +70,21 @@ class ChoiceRequest:
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
-Request = CompletionRequest | ChoiceRequest
+@dataclass(frozen=True)
+class ScoreRequest:
+    """How improbable each token of ``text`` is where it stands, after ``prompt``."""
+
+    prompt: str
+    text: str
+
+    @cached_property
+    def identity(self) -> str:
+        """Canonical text of the request, to which the journal adds the engine's fingerprint."""
+        fields = [self.prompt, self.text]
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+Request = CompletionRequest | ChoiceRequest | ScoreRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,24 @@ class Choice:
     probabilities: tuple[float, ...]
 
 
-Answer = Completion | Choice
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Answer to a :class:`ScoreRequest`: the text, read by the model and not written.
+
+    A text that does not fit in the context behind its prompt is scored as far as it fits; tokens
+    beyond have no entries.
+
+    Attributes:
+        logprobs: natural log-probability of each token, untempered, ``(n_tokens,)``; what a
+            :class:`Completion` of the same tokens reports.
+        ends: offset in the text at which each token ends, in characters, ``(n_tokens,)``.
+    """
+
+    logprobs: tuple[float, ...]
+    ends: tuple[int, ...]
+
+
+Answer = Completion | Choice | Score
 
 
 class Engine(Protocol):
@@ -133,5 +164,9 @@ class Engine(Protocol):
         ...
 
     async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        """Score the choices of each request, in order."""
+        """Weigh the choices of each request, in order."""
+        ...
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Score the text of each request, in order; nothing is generated."""
         ...

@@ -9,6 +9,7 @@ run again on the same machine.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ from datagen.engines.protocol import (
     CompletionRequest,
     Finish,
     Sampling,
+    Score,
+    ScoreRequest,
 )
 from datagen.engines.slab_cache import SlabLayer
 from datagen.engines.token_pieces import TokenPieces
@@ -35,6 +38,10 @@ _SAMPLER_VERSION: Final = "1"
 
 _COMPACT_AT: Final = 0.8
 """Ended samples leave the batch once this share is left: leaving costs a copy of the cache."""
+
+_PASS_TOKENS: Final = 16_384
+_PASS_LOGITS: Final = 1 << 28
+"""Most tokens, and most numbers of output, of one pass over given text; one text is never cut."""
 
 
 class TransformersEngine:
@@ -87,11 +94,41 @@ class TransformersEngine:
     async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
         """Probability of each choice as the product of its tokens' probabilities."""
         with torch.inference_mode():
-            return self._score(requests)
+            return self._chosen(requests)
 
-    # --- choices -----------------------------------------------------------------------------
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Log-probability of each token of each text, without generating any.
 
-    def _score(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        Text and prompt are tokenised apart, as if the text had been generated. What does not fit
+        in the context has no entries.
+        """
+        with torch.inference_mode():
+            return self._scored(requests)
+
+    # --- given text --------------------------------------------------------------------------
+
+    def _scored(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        prompts, texts, ends = [], [], []
+        for request in requests:
+            # Where nothing is given, a text follows the end of another.
+            prompt = self._tokenizer(request.prompt)["input_ids"] or [self._padding]
+            ids, offsets = self._tokens_and_ends(request.text)
+            room = max(self._context - len(prompt), 0)
+            prompts.append(prompt)
+            texts.append(ids[:room])
+            ends.append(offsets[:room])
+        logprobs = self._teacher_forced(prompts, texts)
+        return [Score(tuple(row), end) for row, end in zip(logprobs, ends, strict=True)]
+
+    def _tokens_and_ends(self, text: str) -> tuple[list[int], tuple[int, ...]]:
+        """Tokens of a text that continues another, and where each ends in it."""
+        if not self._tokenizer.is_fast:
+            ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            return ids, self._pieces.join(ids, ends=frozenset())[1]
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return encoded["input_ids"], tuple(end for _, end in encoded["offset_mapping"])
+
+    def _chosen(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
         prompts = [self._tokenizer(r.prompt)["input_ids"] for r in requests]
         tokens = [[self._tokenizer(c)["input_ids"] for c in r.choices] for r in requests]
         if all(len(ids) == 1 for choices in tokens for ids in choices):
@@ -103,24 +140,45 @@ class TransformersEngine:
             ]
         answers: list[Choice] = []
         for prompt, choices in zip(prompts, tokens, strict=True):
-            logprobs = self._teacher_forced([prompt + ids for ids in choices])
-            answers.append(
-                Choice(
-                    tuple(
-                        float(torch.exp(row[len(prompt) - 1 : len(prompt) - 1 + len(ids)].sum()))
-                        for row, ids in zip(logprobs, choices, strict=True)
-                    )
-                )
-            )
+            logprobs = self._teacher_forced([prompt] * len(choices), choices)
+            answers.append(Choice(tuple(math.exp(sum(row)) for row in logprobs)))
         return answers
 
-    def _teacher_forced(self, rows: list[list[int]]) -> torch.Tensor:
-        """Log-probability of each next token; shape ``(rows, longest - 1)``, right-padded."""
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [self._padding] * (longest - len(row)) for row in rows])
-        ids = ids.to(self._device)
-        logits = self._model(input_ids=ids[:, :-1], use_cache=False).logits.float()
-        return logits.log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1).cpu()
+    def _teacher_forced(
+        self, prompts: Sequence[list[int]], texts: Sequence[list[int]]
+    ) -> list[list[float]]:
+        """Log-probability of each token of each text after its prompt, in as few passes as fit."""
+        rows = list(zip(prompts, texts, strict=True))
+        logprobs: list[list[float]] = [[] for _ in rows]
+        most = min(_PASS_TOKENS, _PASS_LOGITS // len(self._tokenizer))
+        # By length, so that little of a pass is padding. An empty text has nothing to ask.
+        order = sorted(
+            (idx for idx, text in enumerate(texts) if text), key=lambda idx: _length(rows[idx])
+        )
+        while order:
+            n_rows = max(most // _length(rows[order[-1]]), 1)
+            order, taken = order[:-n_rows], order[-n_rows:]
+            for idx, row in zip(taken, self._pass([rows[i] for i in taken]), strict=True):
+                logprobs[idx] = row
+        return logprobs
+
+    def _pass(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+        """Teacher-force prompts and texts side by side, padded on the right."""
+        longest = max(map(_length, rows))
+        padded = [[*p, *t, *[self._padding] * (longest - len(p) - len(t))] for p, t in rows]
+        ids = torch.tensor(padded).to(self._device)
+        skipped = min(len(prompt) for prompt, _ in rows) - 1
+        logits = self._model(
+            input_ids=ids[:, :-1], use_cache=False, logits_to_keep=longest - 1 - skipped
+        ).logits
+        logprobs: list[list[float]] = []
+        # One row at a time: in float32, the log-probabilities of all would fill the memory.
+        for row, tokens, (prompt, text) in zip(logits, ids, rows, strict=True):
+            begin = len(prompt) - 1 - skipped
+            predicted = row[begin : begin + len(text)].float().log_softmax(-1)
+            told = tokens[len(prompt) : len(prompt) + len(text), None]
+            logprobs.append(predicted.gather(-1, told).squeeze(-1).tolist())
+        return logprobs
 
     # --- sampling ----------------------------------------------------------------------------
 
@@ -220,6 +278,11 @@ class TransformersEngine:
             return Completion("", "context", (), ())
         text, ends = self._pieces.join(row.tokens, ends=self._ends)
         return Completion(text, row.finish, tuple(row.logprobs), ends)
+
+
+def _length(row: tuple[list[int], list[int]]) -> int:
+    prompt, text = row
+    return len(prompt) + len(text)
 
 
 class _Row:

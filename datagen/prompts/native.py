@@ -5,17 +5,27 @@ other words than native tags needs another module with these functions, and noth
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from datagen.engines.protocol import Choice, ChoiceRequest, Completion, CompletionRequest, Sampling
+from datagen.engines.protocol import (
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Sampling,
+    Score,
+    ScoreRequest,
+)
 from datagen.factors.taxonomy import Factor
 from datagen.traces.markup import (
     THINK_END,
     ParsedTail,
     end_tag,
     parse_tail,
+    render_step,
     render_thought,
     start_tag,
 )
@@ -132,6 +142,46 @@ def _read(completion: Completion, tail: ParsedTail, *, shift: int) -> Reading:
         lowest.append(min(completion.logprobs[begin:at], default=0.0))
     answer = tail.answer if completion.finish == "stop" else None
     return Reading(tail.steps, answer, tail.rest, tuple(counts), tuple(lowest))
+
+
+def score_request(trace: Trace) -> ScoreRequest:
+    """Ask how improbable the policy finds the steps of ``trace``, as if it had written them all."""
+    text = "".join(map(render_step, trace.steps))
+    return ScoreRequest(prompt_of(Trace(trace.question)), text)
+
+
+@dataclass(frozen=True, slots=True)
+class StepSurprisal:
+    """How little the policy expected a step, in nats; both are at least 0.
+
+    Attributes:
+        action: negative log-probability of the opening tag, that is, of the thought factor.
+        content: the largest surprisal of a single token among the words and the closing tag.
+        n_tokens: tokens that the step took.
+    """
+
+    action: float
+    content: float
+    n_tokens: int = 0
+
+
+def read_score(score: Score, trace: Trace) -> tuple[StepSurprisal, ...]:
+    """Surprisal of each step, ``(n_steps,)``; the answer to :func:`score_request` of ``trace``.
+
+    A token belongs to the part in which it ends. Tokens that found no room in the context count for
+    nothing: a step without any scored token has surprisals of 0.
+    """
+    surprisals: list[StepSurprisal] = []
+    end = done = 0
+    for step in trace.steps:
+        opened = bisect_right(score.ends, end + len(start_tag(step.factor)))
+        end += len(render_step(step))
+        closed = bisect_right(score.ends, end)
+        action = sum((-logprob for logprob in score.logprobs[done:opened]), 0.0)
+        content = max((0.0, *(-logprob for logprob in score.logprobs[opened:closed])))
+        surprisals.append(StepSurprisal(action, content, closed - done))
+        done = closed
+    return tuple(surprisals)
 
 
 def states_along(state: Trace, steps: Sequence[Step]) -> list[Trace]:

@@ -35,7 +35,7 @@ _TAGS = re.compile("|".join(map(re.escape, MARKUP_TOKENS)))
 _IGNORED: Final = -100
 
 
-CRITIQUE_SHARE: Final = 0.45
+CRITIQUE_SHARE: Final = 0.5
 """Share of the documents that are critiques; the others are thoughts."""
 
 _CRITICISED: Final = Temper(slip=0.2, notice=0.35)

@@ -242,8 +242,8 @@ _ENDS: Final = (
 )
 
 
-def _draw_event(rng: random.Random, value: int) -> Event:
-    """An event that keeps the quantity a whole number between 1 and :data:`MAX_VALUE`."""
+def _draw_event(rng: random.Random, value: int, max_value: int) -> Event:
+    """An event that keeps the quantity a whole number between 1 and ``max_value``."""
     while True:
         op: Op = rng.choices(
             ("add", "take", "add_groups", "take_groups", "multiply", "divide"),
@@ -259,28 +259,32 @@ def _draw_event(rng: random.Random, value: int) -> Event:
             case "divide":
                 event = Event(op, rng.randint(2, 5))
         exact = op != "divide" or value % event.amount == 0
-        if exact and 1 <= event.apply(value) <= MAX_VALUE:
+        if exact and 1 <= event.apply(value) <= max_value:
             return event
 
 
-def draw_problem(rng: random.Random, *, n_events: int | None = None) -> Problem:
+def draw_problem(
+    rng: random.Random, *, n_events: int | None = None, max_value: int = MAX_VALUE
+) -> Problem:
     """Draw a problem.
 
     Args:
         rng: source of all randomness.
-        n_events: number of changes, :data:`MIN_EVENTS` to :data:`MAX_EVENTS`; drawn if ``None``.
+        n_events: number of changes; from :data:`MIN_EVENTS` to :data:`MAX_EVENTS` if ``None``. The
+            reasoner is trained on no other numbers, so more makes problems that are too hard.
+        max_value: the quantity never exceeds this; more than :data:`MAX_VALUE` is hard as well.
 
     Raises:
-        ValueError: if ``n_events`` is out of range.
+        ValueError: if ``n_events`` is below 1 or ``max_value`` below 60, the largest start.
     """
     n_events = rng.randint(MIN_EVENTS, MAX_EVENTS) if n_events is None else n_events
-    if not MIN_EVENTS <= n_events <= MAX_EVENTS:
-        raise ValueError(f"n_events={n_events!r} must be from {MIN_EVENTS} to {MAX_EVENTS}")
+    if n_events < 1 or max_value < 60:
+        raise ValueError(f"n_events={n_events!r} must be at least 1, max_value={max_value!r} 60")
     start = rng.randint(3, 60)
     events: list[Event] = []
     value = start
     for _ in range(n_events):
-        events.append(_draw_event(rng, value))
+        events.append(_draw_event(rng, value, max_value))
         value = events[-1].apply(value)
     name, item = rng.choice(_NAMES), rng.choice(_ITEMS)
     question = _tell(rng, name, item, start, events)

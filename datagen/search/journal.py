@@ -14,7 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from datagen.engines.protocol import Answer, Choice, Completion, CompletionRequest, Request
+from datagen.engines.protocol import (
+    Answer,
+    Choice,
+    ChoiceRequest,
+    Completion,
+    CompletionRequest,
+    Request,
+    Score,
+    ScoreRequest,
+)
 from datagen.errors import JournalError
 
 _APPLICATION_ID: Final = 0x64676A31
@@ -32,12 +41,17 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID
 """
 _CHUNK: Final = 500
+_KINDS: Final[dict[type[Request], str]] = {
+    CompletionRequest: "completion",
+    ChoiceRequest: "choice",
+    ScoreRequest: "score",
+}
 
 
 def journal_key(fingerprint: str, request: Request) -> str:
     """Content address of a request's answer: 32 hexadecimal digits."""
-    kind = "completion" if isinstance(request, CompletionRequest) else "choice"
-    identity = json.dumps([fingerprint, kind, request.identity], ensure_ascii=False)
+    fields = [fingerprint, _KINDS[type(request)], request.identity]
+    identity = json.dumps(fields, ensure_ascii=False)
     # Text of a broken model can hold lone surrogates, which UTF-8 proper refuses.
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -171,18 +185,28 @@ def _written(answer: Answer) -> tuple[str, str | None, bytes | None, int, bytes,
             )
         case Choice():
             return ("choice", None, None, 0, array("d", answer.probabilities).tobytes(), None)
+        case Score(logprobs, ends):
+            # The column counts generated tokens, of which scoring has none.
+            numbers, offsets = array("d", logprobs).tobytes(), array("I", ends).tobytes()
+            return ("score", None, None, 0, numbers, offsets)
 
 
 def _read(
     kind: str, finish: str | None, text: bytes | None, numbers: bytes, ends: bytes | None
 ) -> Answer:
     """The inverse of :func:`_written`."""
-    floats = array("d", numbers)
-    if kind == "choice":
-        return Choice(tuple(floats))
-    return Completion(
-        (text or b"").decode("utf-8", "surrogatepass"),
-        finish,  # pyright: ignore[reportArgumentType]  # written from a Finish
-        tuple(floats),
-        tuple(array("I", ends or b"")),
-    )
+    floats, offsets = tuple(array("d", numbers)), tuple(array("I", ends or b""))
+    match kind:
+        case "completion":
+            return Completion(
+                (text or b"").decode("utf-8", "surrogatepass"),
+                finish,  # pyright: ignore[reportArgumentType]  # written from a Finish
+                floats,
+                offsets,
+            )
+        case "choice":
+            return Choice(floats)
+        case "score":
+            return Score(floats, offsets)
+        case _:
+            raise ValueError(f"it holds an answer of unknown kind {kind!r}")

@@ -22,7 +22,6 @@ from datagen.engines.protocol import (
 )
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import (
-    Reading,
     prior_request,
     read_prior,
     read_segment,
@@ -31,6 +30,7 @@ from datagen.prompts.native import (
 )
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
+from datagen.search.tree import SearchTree, TreeNode
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 
@@ -60,40 +60,21 @@ class PuctConfig:
     rollout: Sampling = field(default_factory=Sampling)
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+@dataclass(slots=True, eq=False, repr=False)
+class Node(TreeNode):
     """A state in the tree.
 
     Attributes:
-        state: question and steps so far; its answer is set where the trace has ended.
-        parent: ``None`` at the root.
-        factor: the action that leads here; ``None`` at the root.
-        prior: the policy's probability of that action.
-        replica_idx: which replica wrote the segment; -1 at the root.
-        request: the request whose completion is the segment; ``None`` at the root.
-        reading: that completion, read; ``None`` at the root.
-        verdict: set where the trace has ended, or can go no further.
-        chosen: whether it is its parent's child; otherwise a rejected proposal.
         priors: legal factors and their probabilities; empty until asked for.
         children: by factor.
         rejected: proposals that lost, over all factors.
-        n_visits: simulations that came through here, its own evaluation included.
-        value_sum: sum of the values that they backed up.
+        value_sum: sum of the values that its ``n_visits`` simulations backed up, its own evaluation
+            included.
     """
 
-    state: Trace
-    parent: "Node | None" = None
-    factor: Factor | None = None
-    prior: float | None = None
-    replica_idx: int = -1
-    request: CompletionRequest | None = None
-    reading: Reading | None = None
-    verdict: Verdict | None = None
-    chosen: bool = True
     priors: Mapping[Factor, float] = field(default_factory=dict[Factor, float])
     children: "dict[Factor, Node]" = field(default_factory=lambda: dict[Factor, Node]())
     rejected: "list[Node]" = field(default_factory=lambda: list[Node]())
-    n_visits: int = 0
     value_sum: float = 0.0
 
     @property
@@ -102,22 +83,19 @@ class Node:
         return self.value_sum / self.n_visits if self.n_visits else 0.0
 
     @property
-    def terminal(self) -> bool:
-        """Whether nothing can follow."""
-        return self.verdict is not None
+    def estimate(self) -> float | None:
+        """The mean value; ``None`` before any visit."""
+        return self.value if self.n_visits else None
 
-
-@dataclass(slots=True)
-class SearchTree:
-    """What a search leaves behind: the tree, and every rollout in the order of asking."""
-
-    root: Node
-    rollouts: list[Rollout] = field(default_factory=list[Rollout])
+    @property
+    def below(self) -> "Sequence[Node]":
+        """The children, then the rejected proposals."""
+        return [*self.children.values(), *self.rejected]
 
 
 def puct(
     root: Trace, config: PuctConfig, verify: Verify
-) -> Generator[Sequence[Request], Sequence[Answer], SearchTree]:
+) -> Generator[Sequence[Request], Sequence[Answer], SearchTree[Node]]:
     """Search the completions of ``root``; returns early, with what it has, on a spent budget."""
     tree = SearchTree(Node(root))
     try:
@@ -176,7 +154,7 @@ def backup(node: Node, value: float) -> None:
 
 
 def _evaluate_root(
-    tree: SearchTree, config: PuctConfig, verify: Verify
+    tree: SearchTree[Node], config: PuctConfig, verify: Verify
 ) -> Generator[Sequence[Request], Sequence[Answer], None]:
     root = tree.root
     requests = rollout_requests(root.state, config.n_root_rollouts, sampling=config.rollout)
@@ -187,7 +165,7 @@ def _evaluate_root(
 
 
 def _expand(
-    tree: SearchTree, parent: Node, factor: Factor, config: PuctConfig, verify: Verify
+    tree: SearchTree[Node], parent: Node, factor: Factor, config: PuctConfig, verify: Verify
 ) -> Generator[Sequence[Request], Sequence[Answer], Node]:
     """Let the replicas write the step, try each by rollouts, and keep the best as the child."""
     proposals = yield from _propose(parent, factor, config, verify)
@@ -260,7 +238,7 @@ def _propose(
 
 
 def _record(
-    tree: SearchTree,
+    tree: SearchTree[Node],
     requests: Sequence[tuple[Node, CompletionRequest]],
     answers: Sequence[Answer],
     verify: Verify,
@@ -270,7 +248,7 @@ def _record(
         tree.rollouts.append(Rollout.read("puct", node.state, request, completion, verify))
 
 
-def _own_value(node: Node, tree: SearchTree, *, default: float) -> float:
+def _own_value(node: Node, tree: SearchTree[Node], *, default: float) -> float:
     """Mean of the node's own rollouts, or its outcome where it is terminal.
 
     A dead end is worth 0. If no rollout could be verified, ``default``.

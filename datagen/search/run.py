@@ -16,9 +16,8 @@ from datagen.prompts.native import states_along, text_of
 from datagen.search.evidence import Rollout, Tally, Verify, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.journal import Journal, journal_key
-from datagen.search.puct import Node as TreeNode
-from datagen.search.puct import SearchTree
 from datagen.search.scheduler import Budget, Progress, Scheduler
+from datagen.search.tree import SearchTree, TreeNode
 from datagen.traces.markup import THINK_START
 from datagen.traces.prefixes import prefix_trace
 from datagen.verify import Outcome, Verdict, verify_completion
@@ -90,7 +89,7 @@ def search_prefixes(
         if on_progress:
             on_progress(run)
 
-    scheduler = Scheduler[SearchTree](engine, journal, budget=budget, on_progress=report)
+    scheduler = Scheduler[SearchTree[TreeNode]](engine, journal, budget=budget, on_progress=report)
     searches = (
         (row["prefix_id"], generate(prefix_trace(row), config, counted(verifier_of(row))))
         for row in rows
@@ -111,10 +110,22 @@ def search_prefixes(
 def _expected(prefix: Mapping[str, Any], config: GenerateConfig) -> int:
     """Rollouts of one search, if the model's traces are as long as the human one."""
     n_steps = prefix["n_seed_steps"] - prefix["n_steps"]
-    puct = config.puct
-    n_tried = puct.n_simulations * len(puct.replica_temperatures) * puct.n_rollouts
     n_measured = config.n_right_traces + config.n_wrong_traces
-    return puct.n_root_rollouts + n_tried + n_measured * config.n_label_rollouts * n_steps
+    return _expected_in_tree(n_steps, config) + n_measured * config.n_label_rollouts * n_steps
+
+
+def _expected_in_tree(n_steps: int, config: GenerateConfig) -> int:
+    match config.algorithm:
+        case "puct":
+            puct = config.puct
+            n_tried = puct.n_simulations * len(puct.replica_temperatures) * puct.n_rollouts
+            return puct.n_root_rollouts + n_tried
+        case "omega":
+            omega = config.omega
+            n_asks = max(n_steps - 1, 0).bit_length()
+            return omega.n_screening + omega.n_searches * n_asks * omega.n_rollouts
+        case "best_of_n":
+            return config.best_of_n.n
 
 
 def verifier_of(prefix: Mapping[str, Any]) -> Verify:
@@ -135,11 +146,13 @@ def verifier_of(prefix: Mapping[str, Any]) -> Verify:
 class _Tables:
     """The rows of one search."""
 
-    def __init__(self, prefix: Mapping[str, Any], tree: SearchTree, fingerprint: str) -> None:
+    def __init__(
+        self, prefix: Mapping[str, Any], tree: SearchTree[TreeNode], fingerprint: str
+    ) -> None:
         self._prefix = prefix
         self._tree = tree
         self._fingerprint = fingerprint
-        self._nodes = list(_walk(tree.root))
+        self._nodes = list(tree.nodes())
         self._ids = {id(node): self._node_id(node) for node in self._nodes}
         self._drawn_from = {
             state_key(node.state): self._ids[id(node)] for node in self._nodes if not node.terminal
@@ -167,7 +180,7 @@ class _Tables:
         return source
 
     def rollouts(self) -> Iterator[dict[str, Any]]:
-        """Rows of ``rollouts``; a sample that both stages asked for has one."""
+        """Rows of ``rollouts``; a sample that was asked for twice has one."""
         seen: set[str] = set()
         for rollout in self._tree.rollouts:
             key = self._key(rollout.request)
@@ -227,7 +240,7 @@ class _Tables:
                 "text": None if at_root else node.state.steps[-1].text,
                 "prior": node.prior,
                 "n_visits": node.n_visits,
-                "value": node.value if node.n_visits else None,
+                "value": node.estimate,
                 "n_rollouts": evidence.n_rollouts,
                 "n_correct": evidence.n_correct,
                 "chosen": node.chosen,
@@ -237,12 +250,3 @@ class _Tables:
                 "min_logprob": min(reading.min_logprobs, default=None) if reading else None,
                 "completion_key": self._key(node.request) if node.request else None,
             }
-
-
-def _walk(root: TreeNode) -> Iterator[TreeNode]:
-    """Depth first, parents before children, rejected proposals behind their chosen sibling."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack += reversed([*node.children.values(), *node.rejected])

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from datagen.engines.protocol import (
     Answer,
@@ -20,6 +20,7 @@ from datagen.engines.protocol import (
     CompletionRequest,
     Engine,
     Request,
+    ScoreRequest,
 )
 from datagen.search.journal import Journal, journal_key
 
@@ -116,8 +117,12 @@ class Scheduler(Generic[T]):
         self._budget = budget or Budget()
         self._on_progress = on_progress or (lambda _: None)
         self._max_live = max_live
-        self._completions: deque[_Pending[T]] = deque()
-        self._choices: deque[_Pending[T]] = deque()
+        # In order of precedence: what costs one pass comes before what generates.
+        self._queues: dict[type[Request], deque[_Pending[T]]] = {
+            ChoiceRequest: deque(),
+            ScoreRequest: deque(),
+            CompletionRequest: deque(),
+        }
         self._lives: dict[str, _Live[T]] = {}
         self._under_way: dict[str, asyncio.Future[Answer]] = {}
         self._results: dict[str, T] = {}
@@ -177,8 +182,8 @@ class Scheduler(Generic[T]):
     # --- batches -----------------------------------------------------------------------------
 
     def _next_batch(self) -> list[_Pending[T]]:
-        """The oldest pending requests of one kind; choices first, being cheap."""
-        queue = self._choices or self._completions
+        """The oldest pending requests of one kind, the cheap kinds first."""
+        queue = next(filter(None, self._queues.values()), deque[_Pending[T]]())
         return [queue.popleft() for _ in range(min(self._engine.batch_size, len(queue)))]
 
     async def _answer(self, batch: Sequence[_Pending[T]]) -> list[Answer]:
@@ -209,15 +214,8 @@ class Scheduler(Generic[T]):
         futures = {key: loop.create_future() for key in missing}
         self._under_way |= futures
         try:
-            completions = [r for r in missing.values() if isinstance(r, CompletionRequest)]
-            choices = [r for r in missing.values() if isinstance(r, ChoiceRequest)]
-            generated: list[Answer] = []
-            if completions:
-                generated += await self._engine.complete(completions)
-            if choices:
-                generated += await self._engine.choose(choices)
-            # A batch holds one kind, so the order of the keys is the order of the answers.
-            answers = dict(zip(missing, generated, strict=True))
+            generated = await self._ask(list(missing.values()))
+            answers: dict[str, Answer] = dict(zip(missing, generated, strict=True))
             self._journal.append(answers)
         except BaseException as error:
             for future in futures.values():
@@ -234,6 +232,16 @@ class Scheduler(Generic[T]):
                 self.progress.n_generated += 1
                 self.progress.n_tokens += answer.n_tokens
         return answers
+
+    async def _ask(self, batch: list[Any]) -> Sequence[Answer]:
+        """Put a batch, which holds one kind, to the engine."""
+        match batch[0]:
+            case ChoiceRequest():
+                return await self._engine.choose(batch)
+            case ScoreRequest():
+                return await self._engine.score(batch)
+            case _:
+                return await self._engine.complete(batch)
 
     # --- searches ----------------------------------------------------------------------------
 
@@ -256,8 +264,7 @@ class Scheduler(Generic[T]):
         live.n_missing = len(requests)
         for slot, request in enumerate(requests):
             pending = _Pending(live, slot, journal_key(self._engine.fingerprint, request), request)
-            queue = self._completions if isinstance(request, CompletionRequest) else self._choices
-            queue.append(pending)
+            self._queues[type(request)].append(pending)
 
     def _deliver(self, batch: Sequence[_Pending[T]], answers: Sequence[Answer]) -> None:
         for pending, answer in zip(batch, answers, strict=True):

@@ -1,0 +1,95 @@
+"""Let judges read a table of traces, and write their votes down as a table.
+
+All judges of one trace are one search, so that the engine's batches hold critiques of thousands of
+traces. What a spent budget cuts short is missing from the table: a trace without rows was not
+judged, which is not the same as a vote that cannot be read.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import polars as pl
+
+from datagen.engines.protocol import Answer, Engine, Request
+from datagen.factors.taxonomy import Factor
+from datagen.judge.vote import Judge, Vote
+from datagen.search.journal import Journal, journal_key
+from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler
+from datagen.traces.model import Step, Trace
+from schemas import Critique
+
+
+def judge_traces(
+    traces: pl.DataFrame,
+    engine: Engine,
+    journal: Journal,
+    *,
+    judges: Sequence[Judge],
+    budget: Budget | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> pl.DataFrame:
+    """Ask every judge about every trace.
+
+    Args:
+        traces: table ``traces``.
+        engine: the model that writes critiques.
+        journal: answers already known, and where new ones go.
+        judges: in the order of their rows.
+        budget: when to stop asking.
+        on_progress: called after each batch of the engine.
+
+    Returns:
+        Table ``critiques``: by trace, in the order given, then by judge and vote.
+
+    Raises:
+        EngineError: if the engine is broken; run again to go on from the journal.
+    """
+    rows = list(traces.iter_rows(named=True))
+    scheduler = Scheduler[list[Vote]](engine, journal, budget=budget, on_progress=on_progress)
+    searches = ((row["trace_id"], _judged(_trace_of(row), judges)) for row in rows)
+    votes = scheduler.run(searches, n_searches=len(rows))
+    return Critique.from_rows(
+        [
+            _row(row, vote, engine.fingerprint)
+            for row in rows
+            for vote in votes.get(row["trace_id"], ())
+        ]
+    )
+
+
+def _judged(
+    trace: Trace, judges: Sequence[Judge]
+) -> Generator[Sequence[Request], Sequence[Answer], list[Vote]]:
+    votes: list[Vote] = []
+    for judge in judges:
+        # A judge that the budget stops has no vote; one that needs no model still has.
+        with suppress(BudgetSpent):
+            votes += yield from judge(trace)
+    return votes
+
+
+def _trace_of(row: Mapping[str, Any]) -> Trace:
+    return Trace(row["question"], tuple(_steps(row)), row["answer"])
+
+
+def _steps(row: Mapping[str, Any]) -> Iterator[Step]:
+    columns = row["steps"], row["factors"], row["step_provenance"]
+    for text, factor, provenance in zip(*columns, strict=True):
+        yield Step(text, Factor(factor), provenance)
+
+
+def _row(trace: Mapping[str, Any], vote: Vote, fingerprint: str) -> dict[str, Any]:
+    request = vote.request
+    return {
+        "trace_id": trace["trace_id"],
+        "seed_id": trace["seed_id"],
+        "judge": vote.judge,
+        "vote_idx": vote.vote_idx,
+        "first_error": vote.first_error,
+        "quote": vote.quote,
+        "reason": vote.reason,
+        "n_tokens": vote.n_tokens,
+        "completion_key": journal_key(fingerprint, request) if request else None,
+        "engine": fingerprint if request else None,
+    }

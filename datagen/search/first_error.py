@@ -1,0 +1,356 @@
+"""The information-directed search for first errors: many traces, one belief, the best question.
+
+Each wave asks, for every trace that is still in doubt, for one rollout (or a few) from the prefix
+whose outcome is expected to tell most about the first error per generated token (Lindley 1956; cost
+as in cost-sensitive active search). One search holds all traces of a shard, for two reasons: the
+engine gets them side by side, and what the first rollouts show about the policy (how often it
+recovers, how far its surprisal can be believed) is fitted and serves all traces from then on.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, cast
+
+import torch
+from torch import Tensor
+
+from datagen.engines.protocol import Answer, Completion, Request, Sampling, Score
+from datagen.labels.fitting import RootRollouts, fit
+from datagen.labels.hazard import StepBatch, step_batch
+from datagen.labels.posterior import (
+    ErrorModel,
+    Evidence,
+    Posterior,
+    TraceBatch,
+    posterior,
+)
+from datagen.prompts.native import StepSurprisal, read_score, rollout_requests, score_request
+from datagen.search.evidence import Rollout, Verify
+from datagen.search.scheduler import BudgetSpent
+from datagen.traces.model import Step, Trace
+from datagen.verify import Outcome
+
+_CHUNK: Final = 1024
+"""Traces whose next question is chosen at once; bounds the memory, not the result."""
+
+_FIT_TO: Final = 512
+"""Traces that a fit looks at, evenly spread; the parameters are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstErrorConfig:
+    """When to ask and when to stop.
+
+    Attributes:
+        confidence: a trace is settled once one position has this much posterior mass.
+        max_rollouts: most rollouts per trace.
+        wave: rollouts per trace and wave, all from the same prefix.
+        min_information: a trace is given up when no rollout is expected to tell more, in nats.
+        prior: ``"fitted"`` from the steps' surprisal and thought factors; ``"flat"`` takes every
+            step for equally suspect, which is there to be compared with.
+        refit_after: waves after which the model is fitted again to everything seen so far.
+        sampling: how rollouts are drawn.
+    """
+
+    confidence: float = 0.9
+    max_rollouts: int = 12
+    wave: int = 1
+    min_information: float = 0.002
+    prior: Literal["fitted", "flat"] = "fitted"
+    refit_after: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A whole trace whose first error is sought.
+
+    Attributes:
+        trace: the trace.
+        correct: whether it ended right.
+        question: what tells questions apart; root rollouts of the same one tell its solve rate.
+        verify: judges completions of its question.
+        n_given: leading steps that are known to be good.
+        known: rollouts drawn before, as (steps shared with the trace, ended right), one each.
+    """
+
+    trace: Trace
+    correct: bool
+    question: str
+    verify: Verify
+    n_given: int = 0
+    known: Sequence[tuple[int, bool]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A whole rollout from a bare question (or a given prefix) with its outcome.
+
+    Attributes:
+        trace: given steps and what the rollout added.
+        correct: whether it ended right.
+        question: as in :class:`Suspect`.
+        n_given: steps that the rollout did not write.
+    """
+
+    trace: Trace
+    correct: bool
+    question: str
+    n_given: int = 0
+
+
+@dataclass(slots=True)
+class FirstErrors:
+    """What the search found.
+
+    Attributes:
+        suspects: the traces, in the order given; the tensors' rows.
+        model: parameters as fitted last.
+        batch: the traces as tensors.
+        roots: the root rollouts as tensors; ``None`` without any.
+        trials: rollouts by the step behind which they left the trace, ``(n_traces, longest)``;
+            ``successes`` likewise. Known rollouts included.
+        posterior: what is believed at the end.
+        rollouts: per trace, the rollouts that this search asked for, in order.
+        surprisals: per trace, of each of its steps.
+    """
+
+    suspects: Sequence[Suspect]
+    model: ErrorModel
+    batch: TraceBatch
+    roots: RootRollouts | None
+    trials: Tensor
+    successes: Tensor
+    posterior: Posterior
+    rollouts: list[list[Rollout]]
+    surprisals: list[tuple[StepSurprisal, ...]]
+
+    def evidence(self, rows: Tensor | None = None) -> Evidence:
+        """The counts as the posterior takes them, of all traces or of some."""
+        if rows is None:
+            return Evidence.of(self.trials, self.successes)
+        return Evidence.of(self.trials[rows], self.successes[rows])
+
+
+def first_errors(
+    suspects: Sequence[Suspect],
+    attempts: Sequence[Attempt],
+    config: FirstErrorConfig,
+    *,
+    model: ErrorModel | None = None,
+) -> Generator[Sequence[Request], Sequence[Answer], FirstErrors]:
+    """Seek the first error of every suspect.
+
+    Args:
+        suspects: whole traces, right or wrong.
+        attempts: root rollouts of the run, to fit solve rates and hazard by. A suspect that is one
+            of them may be among them.
+        config: when to ask and when to stop.
+        model: parameters to begin with, from an earlier run, say; fitted further to this one.
+
+    Returns:
+        Posteriors and rollouts; also if the budget is spent midway, even before the first wave.
+    """
+    state = _State(suspects, attempts, config, model or ErrorModel())
+    try:
+        yield from state.read_surprisal()
+        for n_waves in range(1, config.max_rollouts + 1):
+            asked = state.choose()
+            if not asked:
+                break
+            requests = [request for _, _, request in asked]
+            answers = yield requests
+            state.observe(asked, answers)
+            if n_waves in config.refit_after:
+                state.refit()
+    except BudgetSpent:
+        pass
+    return state.result()
+
+
+class _State:
+    """The search between two waves."""
+
+    def __init__(
+        self,
+        suspects: Sequence[Suspect],
+        attempts: Sequence[Attempt],
+        config: FirstErrorConfig,
+        model: ErrorModel,
+    ) -> None:
+        self.suspects, self.attempts, self.config = suspects, attempts, config
+        self.model = model
+        unscored = [tuple(StepSurprisal(0.0, 0.0) for _ in s.trace.steps) for s in suspects]
+        self.surprisals: list[tuple[StepSurprisal, ...]] = unscored
+        self.roots: RootRollouts | None = None
+        self.batch = self._batch()
+        shape = self.batch.steps.mask.shape
+        self.trials = torch.zeros(shape, dtype=torch.float64)
+        self.successes = torch.zeros(shape, dtype=torch.float64)
+        for row, suspect in enumerate(suspects):
+            for n_shared, correct in suspect.known:
+                self._count(row, n_shared, correct)
+        # Until a trace's own tokens have been counted, every step costs the same.
+        self.cost = self._tokens_ahead([[1] * len(s.trace.steps) for s in suspects])
+        self.rollouts: list[list[Rollout]] = [[] for _ in suspects]
+
+    # --- before the first wave ---------------------------------------------------------------
+
+    def read_surprisal(self) -> Generator[Sequence[Request], Sequence[Answer], None]:
+        """One scoring pass over traces and root rollouts, then the first fit."""
+        traces = [s.trace for s in self.suspects] + [a.trace for a in self.attempts]
+        # Many attempts are suspects as well, and many short ones are alike.
+        requests = {trace: score_request(trace) for trace in traces}
+        answers = yield list(requests.values())
+        scores = dict(zip(requests, (cast(Score, answer) for answer in answers), strict=True))
+        said = {trace: read_score(score, trace) for trace, score in scores.items()}
+        self.surprisals = [said[s.trace] for s in self.suspects]
+        self.batch = self._batch()
+        self.cost = self._tokens_ahead([[x.n_tokens for x in row] for row in self.surprisals])
+        self.roots = self._root_rollouts(said)
+        self.refit()
+
+    def _batch(self) -> TraceBatch:
+        counts = _per_question(self.attempts)
+        trials: list[float] = []
+        successes: list[float] = []
+        drawn = {(a.question, a.trace) for a in self.attempts}
+        for suspect in self.suspects:
+            n, c = counts.get(suspect.question, (0, 0))
+            # Its own outcome is known to the model already.
+            own = (suspect.question, suspect.trace) in drawn
+            trials.append(n - own)
+            successes.append(c - (own and suspect.correct))
+        steps = [s.trace.steps for s in self.suspects]
+        return TraceBatch(
+            self._features(list(zip(steps, self.surprisals, strict=True))),
+            torch.tensor([s.correct for s in self.suspects]),
+            torch.tensor(trials, dtype=torch.float64),
+            torch.tensor(successes, dtype=torch.float64),
+            torch.tensor([s.n_given for s in self.suspects]),
+        )
+
+    def _root_rollouts(self, said: dict[Trace, tuple[StepSurprisal, ...]]) -> RootRollouts | None:
+        if not self.attempts:
+            return None
+        own: list[tuple[Sequence[Step], Sequence[StepSurprisal]]] = [
+            (a.trace.steps[a.n_given :], said[a.trace][a.n_given :]) for a in self.attempts
+        ]
+        counts = list(_per_question(self.attempts).values())
+        return RootRollouts(
+            self._features(own),
+            torch.tensor([a.correct for a in self.attempts]),
+            torch.tensor([n for n, _ in counts], dtype=torch.float64),
+            torch.tensor([c for _, c in counts], dtype=torch.float64),
+        )
+
+    def _features(
+        self, traces: Sequence[tuple[Sequence[Step], Sequence[StepSurprisal]]]
+    ) -> StepBatch:
+        batch = step_batch(traces)
+        return batch if self.config.prior == "fitted" else batch.without_features()
+
+    def _tokens_ahead(self, lengths: Sequence[Sequence[int]]) -> Tensor:
+        """Expected tokens of a rollout from after each step: what the trace itself took."""
+        ahead = torch.ones(self.batch.steps.mask.shape, dtype=torch.float64)
+        for row, counts in enumerate(lengths):
+            tokens = torch.tensor(counts, dtype=torch.float64)
+            ahead[row, : len(counts)] += tokens.sum() - tokens.cumsum(0)
+        return ahead
+
+    # --- waves -------------------------------------------------------------------------------
+
+    def choose(self) -> list[tuple[int, int, Request]]:
+        """The next rollouts as (row, step_idx, request); empty if nothing is worth asking."""
+        room = torch.tensor([self.config.max_rollouts - len(drawn) for drawn in self.rollouts])
+        asked: list[tuple[int, int, Request]] = []
+        for rows in torch.nonzero(room > 0).squeeze(1).split(_CHUNK):
+            belief = posterior(self.model, self.batch.select(rows), self._evidence(rows))
+            unsettled = belief.first_error.max(1).values < self.config.confidence
+            rows, gain = rows[unsettled], belief.information[unsettled]
+            if not len(rows):
+                continue
+            # Rounded, so that another machine's last bit does not choose another prefix.
+            worth = (gain / self.cost[rows, : gain.shape[1]]).round(decimals=9)
+            best = worth.argmax(1)
+            for row, step_idx, most in zip(
+                rows.tolist(), best.tolist(), gain.max(1).values.tolist(), strict=True
+            ):
+                if most >= self.config.min_information:
+                    asked += self._requests(row, step_idx)
+        return asked
+
+    def _requests(self, row: int, step_idx: int) -> list[tuple[int, int, Request]]:
+        drawn = self.rollouts[row]
+        state = self.suspects[row].trace.prefix(step_idx + 1)
+        first = sum(len(r.state.steps) == step_idx + 1 for r in drawn)
+        n = min(self.config.wave, self.config.max_rollouts - len(drawn))
+        requests = rollout_requests(state, n, sampling=self.config.sampling, first=first)
+        return [(row, step_idx, request) for request in requests]
+
+    def observe(self, asked: Sequence[tuple[int, int, Request]], answers: Sequence[Answer]) -> None:
+        """Take in a wave."""
+        for (row, step_idx, request), answer in zip(asked, answers, strict=True):
+            suspect = self.suspects[row]
+            state = suspect.trace.prefix(step_idx + 1)
+            rollout = Rollout.read(
+                "first_error", state, request, cast(Completion, answer), suspect.verify
+            )
+            self.rollouts[row].append(rollout)
+            if rollout.verdict.is_trial:
+                n_shared = shared_steps(suspect.trace, rollout.trace)
+                self._count(row, n_shared, rollout.verdict.outcome is Outcome.CORRECT)
+
+    def _count(self, row: int, n_shared: int, correct: bool) -> None:
+        # One that never left the trace says nothing beyond the trace's own outcome.
+        if 0 < n_shared < len(self.suspects[row].trace.steps):
+            self.trials[row, n_shared - 1] += 1
+            self.successes[row, n_shared - 1] += correct
+
+    def _evidence(self, rows: Tensor) -> Evidence:
+        return Evidence.of(self.trials[rows], self.successes[rows])
+
+    def refit(self) -> None:
+        """Fit the model to everything seen so far."""
+        every = max(1, -(-len(self.suspects) // _FIT_TO))
+        rows = torch.arange(0, len(self.suspects), every)
+        self.model = fit(
+            self.model,
+            roots=self.roots,
+            batch=self.batch.select(rows),
+            evidence=self._evidence(rows),
+        )
+
+    def result(self) -> FirstErrors:
+        """What is believed now."""
+        return FirstErrors(
+            self.suspects,
+            self.model,
+            self.batch,
+            self.roots,
+            self.trials,
+            self.successes,
+            posterior(self.model, self.batch, Evidence.of(self.trials, self.successes)),
+            self.rollouts,
+            self.surprisals,
+        )
+
+
+def shared_steps(trace: Trace, other: Trace) -> int:
+    """How many leading steps the two have in common, as the policy reads them."""
+    n_shared = 0
+    for a, b in zip(trace.steps, other.steps, strict=False):
+        if (a.factor, a.text) != (b.factor, b.text):
+            break
+        n_shared += 1
+    return n_shared
+
+
+def _per_question(attempts: Sequence[Attempt]) -> dict[str, tuple[int, int]]:
+    """Trials and successes of each question, bare: a prefix makes it an easier one."""
+    counts: dict[str, tuple[int, int]] = {}
+    for attempt in attempts:
+        if attempt.n_given == 0:
+            n, c = counts.get(attempt.question, (0, 0))
+            counts[attempt.question] = (n + 1, c + attempt.correct)
+    return counts
