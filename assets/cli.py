@@ -102,6 +102,32 @@ def doctor(out: Path) -> None:
         sys.exit(1)
 
 
+@cli.group()
+def bench() -> None:
+    """Measure what this project claims."""
+
+
+@bench.command("labels")
+@click.option("--quick", is_flag=True, help="Under a minute; wide intervals.")
+@click.option("--traces", type=click.IntRange(min=4), help="Wrong traces of each kind.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/bench"), show_default=True
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+def bench_labels(quick: bool, traces: int | None, out: Path, json_path: Path | None) -> None:
+    """First errors: ours against OmegaPRM and Math-Shepherd, by accuracy and tokens.
+
+    Runs on the embedded reasoner, whose world knows the true first error of every trace. A run that
+    was interrupted goes on from its journal in the output folder.
+    """
+    _quieten_transformers()
+    from assets.label_bench import run_label_bench
+
+    run_label_bench(console, out=out, quick=quick, n_traces=traces, json_path=json_path)
+
+
 @cli.command()
 def config() -> None:
     """List every setting with its default."""

@@ -15,10 +15,11 @@ from assets.parquet_io import CONTRACT_OF
 from datagen.config import EMBEDDED, Settings
 from datagen.errors import ConfigError
 from datagen.search.run import RunProgress
+from datagen.search.scheduler import Progress as EngineProgress
 from datagen.show import Tables
 
-_SHOWN = ("seeds", "quarantine", "prefixes", "traces", "step_labels")
-_DATASETS = ("sft", "sft_plain", "prm", "rl", "traces")
+_SHOWN = ("seeds", "quarantine", "prefixes", "traces", "probes", "step_labels", "trace_labels")
+_DATASETS = ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces")
 _PLAIN_EVERY_S = 10.0
 
 
@@ -31,7 +32,7 @@ class RunDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("[bold]search"),
+            TextColumn("[bold]{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[figures]}"),
@@ -59,8 +60,7 @@ class RunDisplay:
 
     def table_written(self, name: str, n_rows: int) -> None:
         """Print a line for each table as it is finished."""
-        if name == "rollouts":
-            self._bar.update(self._task, visible=False)
+        self._bar.update(self._task, visible=False)
         self._console.print(Text(f"  {name:<12}{n_rows:>9,} rows"))
 
     def search_moved(self, progress: RunProgress) -> None:
@@ -72,6 +72,7 @@ class RunDisplay:
             self._bar.update(
                 self._task,
                 visible=True,
+                description="search",
                 completed=progress.n_rollouts,
                 total=max(progress.n_expected, progress.n_rollouts + 1),
                 figures=figures,
@@ -80,6 +81,18 @@ class RunDisplay:
             self._printed_at = time.monotonic()
             done = f"{engine.n_finished}/{engine.n_searches}"
             self._console.print(Text(f"  search {done}  {figures}"), soft_wrap=True)
+
+    def stage_moved(self, stage: str, progress: EngineProgress) -> None:
+        """Move the bar of a stage whose length nobody knows."""
+        rate = progress.n_tokens / progress.seconds if progress.seconds else 0
+        figures = f"{progress.n_tokens:,} tokens  {rate:,.0f} tokens/s"
+        if self._console.is_terminal:
+            self._bar.update(
+                self._task, visible=True, description=stage, total=None, figures=figures
+            )
+        elif time.monotonic() - self._printed_at > _PLAIN_EVERY_S:
+            self._printed_at = time.monotonic()
+            self._console.print(Text(f"  {stage}  {figures}"), soft_wrap=True)
 
 
 def figures_of(progress: RunProgress) -> str:
@@ -140,8 +153,13 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     row("rollouts", f"{rollouts.height:,}", f"{n_unread:,} unverifiable, {n_cut:,} truncated")
     rate = f"{n_right / decided:.1%}" if decided else "none verified"
     row("pass rate", rate, f"{n_right:,} right, {n_wrong:,} wrong")
-    measured = labels.filter(pl.col("n_trials") > 0).height
-    row("labelled steps", f"{measured:,}", "with rollouts of their own")
+    traces, probes = frames["trace_labels"], frames["probes"]
+    n_tokens = int(probes["n_tokens"].sum())
+    row("measured traces", f"{traces.height:,}", f"{n_tokens:,} tokens in {probes.height:,} probes")
+    by_posterior = labels.filter(pl.col("label_source") == "posterior").height
+    row("labelled steps", f"{by_posterior:,}", "with a posterior")
+    n_verified = int(traces["verified"].sum())
+    row("verified traces", f"{n_verified:,}", "posterior and judges agree on the first error")
     for name in _DATASETS:
         row(f"dataset {name}", f"{frames[name].height:,}", "rows")
     if display.search:

@@ -4,15 +4,18 @@ import dagster as dg
 
 from assets.parquet_io import ParquetTables
 from assets.pipeline import (
+    critiques,
+    label_tables,
+    measured_traces,
     prefixes,
     prm,
+    prm_verified,
     published,
     rl,
     search_tables,
     seed_tables,
     sft,
     sft_plain,
-    step_labels,
     traces,
 )
 from assets.workspace import Workspace, default_out
@@ -22,10 +25,13 @@ ASSETS = [
     prefixes,
     search_tables,
     traces,
-    step_labels,
+    measured_traces,
+    critiques,
+    label_tables,
     sft,
     sft_plain,
     prm,
+    prm_verified,
     rl,
     published,
 ]

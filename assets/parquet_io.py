@@ -9,7 +9,12 @@ from upath import UPath
 from assets.progress import announce
 from schemas import CONTRACTS, Contract
 
-CONTRACT_OF: dict[str, type[Contract]] = {**CONTRACTS, "sft_plain": CONTRACTS["sft"]}
+CONTRACT_OF: dict[str, type[Contract]] = {
+    **CONTRACTS,
+    "measured_traces": CONTRACTS["traces"],
+    "prm_verified": CONTRACTS["prm"],
+    "sft_plain": CONTRACTS["sft"],
+}
 """Contract of each table that is an asset."""
 
 

@@ -11,15 +11,17 @@ import dagster as dg
 import polars as pl
 
 from assets.metadata import counts, described
-from assets.progress import report
+from assets.progress import report, report_stage
 from assets.workspace import Workspace
 from datagen.config import BUNDLED, EMBEDDED, Settings
 from datagen.engines.registry import open_engine
 from datagen.export import export_prm, export_rl, export_sft
-from datagen.labels.monte_carlo import label_steps, measured_traces
+from datagen.judge import judge_traces
+from datagen.measure import measure_traces, pick_traces
 from datagen.publish import Lineage, seed_sources, write_repository
 from datagen.search.journal import Journal
 from datagen.search.run import RunProgress, search_prefixes
+from datagen.search.scheduler import Budget
 from datagen.seeds import read_seeds
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.prefixes import make_prefixes
@@ -138,21 +140,102 @@ def traces(
     )
 
 
-@dg.asset(group_name="traces")
-def step_labels(
+@dg.asset(group_name="labels")
+def measured_traces(
     workspace: Workspace, traces: pl.DataFrame, rollouts: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
-    """How good each step is, with the evidence for it."""
+    """The traces whose steps are measured: a few right and wrong ones of each prefix."""
     settings = workspace.settings.labels
-    frame = label_steps(
-        traces, rollouts, min_trials=settings.min_trials, threshold=settings.threshold
+    frame = pick_traces(
+        traces, rollouts, n_right=settings.n_right_traces, n_wrong=settings.n_wrong_traces
     )
+    return dg.Output(
+        frame, metadata=described(frame, "trace_id", "markup", outcomes=counts(frame, "outcome"))
+    )
+
+
+@dg.asset(group_name="labels")
+def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """What judges say of each measured trace: arithmetic, and the model's own critiques."""
+    settings = workspace.settings
+    with Journal(workspace.journal_path) as journal:
+        frame = judge_traces(
+            measured_traces,
+            open_engine(settings.engine),
+            journal,
+            judges=settings.labels.judges(),
+            on_progress=report_stage("critiques"),
+        )
     return dg.Output(
         frame,
         metadata=described(
             frame,
-            *("text", "n_successes", "n_trials", "wilson_low", "wilson_high", "hard_label"),
-            labels=counts(frame, "hard_label"),
+            "trace_id",
+            "judge",
+            "first_error",
+            "quote",
+            "reason",
+            judges=counts(frame, "judge"),
+        ),
+    )
+
+
+@dg.multi_asset(
+    outs={
+        "probes": dg.AssetOut(description="Rollouts drawn to find where traces go wrong."),
+        "step_labels": dg.AssetOut(description="How good each step is, with the evidence for it."),
+        "trace_labels": dg.AssetOut(description="Where each measured trace first goes wrong."),
+    },
+    group_name="labels",
+)
+def label_tables(
+    workspace: Workspace,
+    measured_traces: pl.DataFrame,
+    traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    critiques: pl.DataFrame,
+) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    """Seek the first error of each measured trace, and compare with the judges."""
+    settings = workspace.settings
+    with Journal(workspace.journal_path) as journal:
+        found = measure_traces(
+            measured_traces,
+            traces,
+            rollouts,
+            critiques,
+            open_engine(settings.engine),
+            journal,
+            config=settings.measure_config(),
+            budget=Budget(max_tokens=settings.labels.budget_tokens),
+            on_progress=report_stage("labels"),
+        )
+    labels = found.trace_labels
+    return (
+        dg.Output(
+            found.probes,
+            metadata=described(
+                found.probes,
+                *("prefix_id", "n_given_steps", "outcome"),
+                tokens_generated=found.progress.n_tokens,
+                completions_generated=found.progress.n_generated,
+                completions_replayed=found.progress.n_replayed,
+            ),
+        ),
+        dg.Output(
+            found.step_labels,
+            metadata=described(
+                found.step_labels,
+                *("text", "n_successes", "n_trials", "p_before_error", "value", "hard_label"),
+                labels=counts(found.step_labels, "label_source"),
+            ),
+        ),
+        dg.Output(
+            labels,
+            metadata=described(
+                labels,
+                *("trace_id", "first_error", "first_error_mass", "judge_first_error", "verified"),
+                verified=float(labels["verified"].mean() or 0.0),  # pyright: ignore[reportArgumentType]
+            ),
         ),
     )
 
@@ -175,16 +258,19 @@ def sft_plain(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFr
 
 @dg.asset(group_name="datasets")
 def prm(
-    workspace: Workspace, traces: pl.DataFrame, step_labels: pl.DataFrame
+    workspace: Workspace, measured_traces: pl.DataFrame, step_labels: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
     """Measured traces, right and wrong, with a label for each step."""
-    settings = workspace.settings
-    measured = measured_traces(step_labels, min_trials=settings.labels.min_trials)
-    frame = export_prm(
-        traces.filter(pl.col("trace_id").is_in(measured.implode())),
-        step_labels,
-        after_first_error=settings.export.after_first_error,
-    )
+    cut = workspace.settings.export.after_first_error
+    frame = export_prm(measured_traces, step_labels, after_first_error=cut)
+    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+
+
+@dg.asset(group_name="datasets")
+def prm_verified(prm: pl.DataFrame, trace_labels: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """The part of ``prm`` whose first errors rollouts and judges agree on."""
+    verified = trace_labels.filter("verified")["trace_id"]
+    frame = prm.filter(pl.col("id").is_in(verified.implode()))
     return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
 
 
@@ -204,12 +290,20 @@ def published(
     sft: pl.DataFrame,
     sft_plain: pl.DataFrame,
     prm: pl.DataFrame,
+    prm_verified: pl.DataFrame,
     rl: pl.DataFrame,
 ) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
     repository = write_repository(
         workspace.published_path,
-        {"sft": sft, "sft_plain": sft_plain, "prm": prm, "rl": rl, "traces": traces},
+        {
+            "sft": sft,
+            "sft_plain": sft_plain,
+            "prm": prm,
+            "prm_verified": prm_verified,
+            "rl": rl,
+            "traces": traces,
+        },
         lineage=_lineage(workspace.settings, seeds, rollouts),
     )
     return dg.MaterializeResult(

@@ -4,11 +4,12 @@ Dagster's log is for its own UI, and each line of it is a database write. The co
 here instead. Both live in one process, so a list of listeners is enough.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol
 
 from datagen.search.run import RunProgress
+from datagen.search.scheduler import Progress
 
 
 class Listener(Protocol):
@@ -19,7 +20,11 @@ class Listener(Protocol):
         ...
 
     def search_moved(self, progress: RunProgress) -> None:
-        """The engine has answered a batch."""
+        """The engine has answered a batch of the search."""
+        ...
+
+    def stage_moved(self, stage: str, progress: Progress) -> None:
+        """The engine has answered a batch of a later stage."""
         ...
 
 
@@ -40,6 +45,16 @@ def announce(table: str, n_rows: int) -> None:
     """Tell listeners that a table was written."""
     for listener in _listeners:
         listener.table_written(table, n_rows)
+
+
+def report_stage(stage: str) -> Callable[[Progress], None]:
+    """What tells listeners where ``stage`` stands."""
+
+    def moved(progress: Progress) -> None:
+        for listener in _listeners:
+            listener.stage_moved(stage, progress)
+
+    return moved
 
 
 def report(progress: RunProgress) -> None:

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.engines.protocol import Sampling
 from datagen.errors import ConfigError
+from datagen.judge import Judge, Style, checker, critique_judge
+from datagen.measure import MeasureConfig
 from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig, TreeSearch
 from datagen.search.omega import OmegaConfig
 from datagen.search.puct import PuctConfig
@@ -102,11 +105,6 @@ class SearchSettings(_Section):
     )
     max_step_tokens: int = Field(default=64, ge=1, description="Longest segment, tokens")
     max_tokens: int = Field(default=256, ge=1, description="Longest rollout, tokens")
-    n_label_rollouts: int = Field(
-        default=3, ge=0, description="Completions after each step of a measured trace"
-    )
-    n_right_traces: int = Field(default=1, ge=0, description="Right traces to measure per search")
-    n_wrong_traces: int = Field(default=1, ge=0, description="Wrong traces to measure per search")
     budget_tokens: int | None = Field(
         default=None, ge=1, description="Stop after so many generated tokens; unset: no limit"
     )
@@ -114,9 +112,13 @@ class SearchSettings(_Section):
         default=None, gt=0, description="Stop after so many seconds of search; unset: no limit"
     )
 
+    def sampling(self) -> Sampling:
+        """Of rollouts."""
+        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+
     def generate_config(self) -> GenerateConfig:
         """As the search takes it."""
-        rollout = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        rollout = self.sampling()
         return GenerateConfig(
             puct=PuctConfig(
                 n_simulations=self.n_simulations,
@@ -128,9 +130,6 @@ class SearchSettings(_Section):
                 max_step_tokens=self.max_step_tokens,
                 rollout=rollout,
             ),
-            n_label_rollouts=self.n_label_rollouts,
-            n_right_traces=self.n_right_traces,
-            n_wrong_traces=self.n_wrong_traces,
             algorithm=self.algorithm,
             omega=OmegaConfig(
                 n_screening=self.n_root_rollouts,
@@ -149,10 +148,39 @@ class SearchSettings(_Section):
 class LabelSettings(_Section):
     """From rollouts to step labels."""
 
+    n_right_traces: int = Field(default=1, ge=0, description="Right traces to measure per prefix")
+    n_wrong_traces: int = Field(default=2, ge=0, description="Wrong traces to measure per prefix")
+    confidence: float = Field(
+        default=0.9, gt=0, lt=1, description="Posterior mass at which a first error is settled"
+    )
+    max_rollouts: int = Field(
+        default=12, ge=0, description="Most rollouts to find one trace's first error"
+    )
+    prover_k: int = Field(
+        default=4, ge=1, description="The prover of advantages is the best of so many rollouts"
+    )
+    n_critiques: int = Field(
+        default=1, ge=0, description="Critiques per measured trace that the model is asked for"
+    )
+    critique_style: Style = Field(
+        default="native", description='"native" markup (embedded reasoner), or "instruct" models'
+    )
+    min_mass: float = Field(
+        default=0.5, ge=0, le=1, description="Least posterior mass of a verified first error"
+    )
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="Stop measuring after so many tokens; unset: no limit"
+    )
     min_trials: int = Field(default=3, ge=1, description="Fewest trials that can call a step wrong")
     threshold: float = Field(
         default=0.0, ge=0, lt=1, description="A step whose Monte-Carlo value is above this is good"
     )
+
+    def judges(self) -> tuple[Judge, ...]:
+        """Who judges: always the checker, and the model if it is asked for critiques."""
+        if not self.n_critiques:
+            return (checker,)
+        return (checker, critique_judge(n_votes=self.n_critiques, style=self.critique_style))
 
 
 class ExportSettings(_Section):
@@ -173,6 +201,21 @@ class Settings(_Section):
     search: SearchSettings = SearchSettings()
     labels: LabelSettings = LabelSettings()
     export: ExportSettings = ExportSettings()
+
+    def measure_config(self) -> MeasureConfig:
+        """As :func:`~datagen.measure.measure_traces` takes it."""
+        labels = self.labels
+        return MeasureConfig(
+            search=FirstErrorConfig(
+                confidence=labels.confidence,
+                max_rollouts=labels.max_rollouts,
+                sampling=self.search.sampling(),
+            ),
+            prover_k=labels.prover_k,
+            min_mass=labels.min_mass,
+            min_trials=labels.min_trials,
+            threshold=labels.threshold,
+        )
 
     def table(self) -> Iterator[tuple[str, str, str]]:
         """Every setting as ``(section.name, default as TOML would have it, help)``."""

@@ -13,6 +13,7 @@ from schemas.errors import ContractError
 from schemas.nodes import Node
 from schemas.prefixes import Prefix
 from schemas.prm import Prm
+from schemas.probes import Probe
 from schemas.quarantine import Quarantine
 from schemas.rl import Rl
 from schemas.rollouts import Rollout
@@ -47,8 +48,9 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Node,
         Rollout,
         Trace,
-        StepLabel,
         Critique,
+        Probe,
+        StepLabel,
         TraceLabel,
         Sft,
         Prm,
@@ -78,6 +80,7 @@ __all__ = [
     "Outcome",
     "Prefix",
     "Prm",
+    "Probe",
     "Provenance",
     "Quarantine",
     "Rl",

@@ -37,8 +37,34 @@ class StepLabel(Contract):
     )
     wilson_low = dy.Float64(nullable=True, description="Lower end of mc_value's Wilson interval.")
     wilson_high = dy.Float64(nullable=True, description="Upper end of mc_value's Wilson interval.")
-    hard_label = dy.Bool(
-        nullable=True, description="Whether the step is good; null: too few trials to say."
+    surprisal = dy.Float64(
+        nullable=True,
+        min=0,
+        description="Least probable token of its words, -log p in nats; null: not measured.",
+    )
+    action_surprisal = dy.Float64(
+        nullable=True, min=0, description="The same of its opening tag, its thought factor."
+    )
+    p_before_error = dy.Float64(
+        nullable=True,
+        description="Probability that the first error comes later, or never; null: not measured.",
+    )
+    value = dy.Float64(
+        nullable=True,
+        description="Expected share of right endings from here, all evidence on the trace used.",
+    )
+    advantage = dy.Float64(
+        nullable=True, description="How much the step changed value; the first: against the root."
+    )
+    prover_advantage = dy.Float64(
+        nullable=True, description="The same for the prover, the best of k rollouts from here."
+    )
+    relative_progress = dy.Float64(
+        nullable=True, min=0, description="Value after the step divided by value before it."
+    )
+    hard_label = dy.Bool(nullable=True, description="Whether the step is good; null: nobody knows.")
+    confidence = dy.Float64(
+        nullable=True, description="Probability that hard_label is true, where it is a posterior's."
     )
     label_source = Choice(LABEL_SOURCES, description="What hard_label rests on.")
 
@@ -46,6 +72,20 @@ class StepLabel(Contract):
     def n_successes_within_n_trials(cls) -> pl.Expr:
         """n_successes must not exceed n_trials."""
         return cls.n_successes.col <= cls.n_trials.col
+
+    @dy.rule()
+    def probabilities_within_0_and_1(cls) -> pl.Expr:
+        """p_before_error, value and confidence must be from 0 to 1, up to rounding."""
+        columns = (cls.p_before_error.col, cls.value.col, cls.confidence.col)
+        bounds = [p.is_between(-_ROUNDING, 1 + _ROUNDING).fill_null(True) for p in columns]
+        return pl.all_horizontal(bounds)
+
+    @dy.rule()
+    def posterior_columns_go_together(cls) -> pl.Expr:
+        """What a posterior says must be there if label_source is posterior, and only then."""
+        columns = (cls.p_before_error.col, cls.value.col, cls.advantage.col, cls.confidence.col)
+        measured = cls.label_source.col == "posterior"
+        return pl.all_horizontal(column.is_not_null() == measured for column in columns)
 
     @dy.rule()
     def mc_value_null_without_trials(cls) -> pl.Expr:

@@ -21,8 +21,9 @@ Provenance = Literal["human", "model", "code"]
 Algorithm = Literal["puct", "shepherd", "omega", "best_of_n", "first_error"]
 """The search that asked for a completion."""
 
-LabelSource = Literal["rollouts", "outcome", "none"]
-"""What a step's label rests on: rollouts from it, its trace's outcome, or nothing."""
+LabelSource = Literal["posterior", "rollouts", "outcome", "none"]
+"""What a step's label rests on: the posterior over its trace's first error, rollouts from it alone,
+its trace's outcome, or nothing."""
 
 Role = Literal["system", "user", "assistant"]
 """Who speaks in a chat message."""

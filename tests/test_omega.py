@@ -14,17 +14,16 @@ from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import Reading, prompt_of, rollout_requests
 from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.bisection import Bisection, bisect
 from datagen.search.evidence import Rollout, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.journal import Journal
 from datagen.search.omega import (
-    Bisection,
     Candidate,
     OmegaConfig,
     OmegaNode,
     OmegaTree,
     Searched,
-    bisect,
     candidates,
     exploration,
     omega,

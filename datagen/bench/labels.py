@@ -278,7 +278,8 @@ class _KindRun(_Comparison):
             [case.suspect for case in everything], cases.attempts, engine, journal, Sampling()
         )
         super().__init__(bench, [case.truth for case in everything], plan)
-        self.kind, self.cases = kind, cases
+        self.kind: Kind = kind
+        self.cases = cases
         note(f"{kind} traces: Math-Shepherd")
         shepherds, self.pool = run_shepherd(bench, plan.shepherd_ks[kind])
         note(f"{kind} traces: OmegaPRM")

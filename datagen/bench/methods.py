@@ -7,13 +7,13 @@ or not another method had drawn it before.
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from datagen.engines.protocol import Answer, Completion, Engine, Request, Sampling
-from datagen.prompts.native import rollout_requests
+from datagen.engines.protocol import Answer, Engine, Request, Sampling
+from datagen.search.bisection import bisect, draw
 from datagen.search.evidence import Rollout
 from datagen.search.first_error import (
     Attempt,
@@ -23,7 +23,6 @@ from datagen.search.first_error import (
     first_errors,
 )
 from datagen.search.journal import Journal
-from datagen.search.omega import bisect
 from datagen.search.scheduler import Scheduler, Search
 from datagen.search.shepherd import shepherd
 from datagen.verify import Outcome
@@ -131,7 +130,7 @@ def _first_hopeless(suspect: Suspect, rollouts: Sequence[Rollout]) -> int:
 
 
 def run_omega(bench: Bench, k: int, *, stop_at_first_success: bool) -> Labelled:
-    """OmegaPRM's binary search with k rollouts per prefix; right traces are left alone, as there."""
+    """OmegaPRM's binary search with k rollouts per prefix; right traces are left alone."""
     wrong = [idx for idx, s in enumerate(bench.suspects) if not s.correct]
     found = bench.run(
         bisect(
@@ -197,19 +196,14 @@ def _bisect_mass(
         inner = mass[low : high + 1] + 1e-9
         share = np.cumsum(inner)[:-1] / inner.sum()
         split = low + int(np.argmin(np.abs(share - 0.5)))
-        succeeded = yield from _any_success(suspect, split + 1, k, sampling, drawn)
+        tried = yield from draw(
+            suspect.trace.prefix(split + 1),
+            k,
+            stop_at_first_success=True,
+            sampling=sampling,
+            verify=suspect.verify,
+            record=drawn,
+        )
+        succeeded = tried[-1].verdict.outcome is Outcome.CORRECT
         low, high = (split + 1, high) if succeeded else (low, split)
     return low, drawn
-
-
-def _any_success(
-    suspect: Suspect, n_steps: int, k: int, sampling: Sampling, drawn: list[Rollout]
-) -> Generator[Sequence[Request], Sequence[Answer], bool]:
-    state = suspect.trace.prefix(n_steps)
-    for request in rollout_requests(state, k, sampling=sampling):
-        (answer,) = yield [request]
-        rollout = Rollout.read("omega", state, request, cast(Completion, answer), suspect.verify)
-        drawn.append(rollout)
-        if rollout.verdict.outcome is Outcome.CORRECT:
-            return True
-    return False

@@ -32,8 +32,9 @@ def export_prm(
 ) -> pl.DataFrame:
     r"""Write the labelled head of each trace, right or wrong, as one row.
 
-    ``labels`` are the hard labels. ``step_scores`` are the Monte-Carlo values, or 1 and 0 where a
-    label rests on the trace's outcome alone. Steps of nothing but white space are left out, because
+    ``labels`` are the hard labels. ``step_scores`` are the expected shares of right endings: by the
+    posterior where a trace was measured, else the Monte-Carlo value, or 1 and 0 where a label rests
+    on the trace's outcome alone. Steps of nothing but white space are left out, because
     no token of theirs could carry a label.
 
     Args:
@@ -62,7 +63,7 @@ def export_prm(
     n_errors_before = (~is_good).cast(pl.Int32).cum_sum().shift(1, fill_value=0).over("trace_id")
     head = (
         steps.join(
-            step_labels.select(*_STEP, "hard_label", "mc_value"),
+            step_labels.select(*_STEP, "hard_label", "value", "mc_value"),
             on=_STEP,
             how="left",
             maintain_order="left",
@@ -75,8 +76,7 @@ def export_prm(
     rows = head.group_by("seed_id", "trace_id", maintain_order=True).agg(
         pl.col("text").alias("completions"),
         is_good.alias("labels"),
-        pl.col("mc_value")
-        .fill_null(is_good.cast(pl.Float64))
+        pl.coalesce("value", "mc_value", is_good.cast(pl.Float64))
         .cast(pl.Float32)
         .alias("step_scores"),
     )

@@ -24,6 +24,19 @@ _Z_95: Final = 1.959963984540054
 _DECIDED: Final = (Outcome.CORRECT.value, Outcome.WRONG.value)
 
 
+POSTERIOR_COLUMNS: Final = (
+    "surprisal",
+    "action_surprisal",
+    "p_before_error",
+    "value",
+    "advantage",
+    "prover_advantage",
+    "relative_progress",
+    "confidence",
+)
+"""Columns of ``step_labels`` that only a measured trace has; null here."""
+
+
 def wilson(n_successes: int, n_trials: int, *, z: float = _Z_95) -> tuple[float, float]:
     """Wilson score interval of a share; 95 % by default.
 
@@ -80,22 +93,6 @@ def label_steps(
             evidence.append(_Evidence(n - n_own, c - c_own, c > 0))
         rows += _labelled(trace, evidence, min_trials=min_trials, threshold=threshold)
     return StepLabel.from_rows(rows)
-
-
-def measured_traces(step_labels: pl.DataFrame, *, min_trials: int) -> pl.Series:
-    """``trace_id`` of the traces of which each model step was tried at least ``min_trials`` times.
-
-    The last step is left out: it ends the trace, so nothing can follow it.
-    """
-    inner = step_labels.filter(
-        (pl.col("provenance") == "model")
-        & (pl.col("step_idx") < pl.col("step_idx").max().over("trace_id"))
-    )
-    return (
-        inner.group_by("trace_id", maintain_order=True)
-        .agg(pl.col("n_trials").min())
-        .filter(pl.col("n_trials") >= min_trials)["trace_id"]
-    )
 
 
 class _Evidence(NamedTuple):
@@ -162,6 +159,7 @@ def _labelled(
             "mc_value": c / n if n else None,
             "wilson_low": low,
             "wilson_high": high,
+            **dict.fromkeys(POSTERIOR_COLUMNS),
             "hard_label": label,
             "label_source": source,
         }

@@ -140,12 +140,14 @@ class Posterior:
             error, in nats, ``(n_traces, longest)``: the mutual information between position and
             outcome, nuisance parameters averaged out (Lindley 1956). 0 where the outcome is known
             beforehand or tells nothing, and at a trace's last step, where nothing can follow.
+        solve_rate: expected solve rate of the bare question, ``(n_traces,)``.
         log_evidence: log-probability of outcome and rollouts under the model, ``(n_traces,)``.
     """
 
     first_error: Tensor
     value: Tensor
     information: Tensor
+    solve_rate: Tensor
     log_evidence: Tensor
 
     @property
@@ -265,19 +267,26 @@ def joint(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Tensor:
 
 def posterior(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Posterior:
     """What is believed of every trace, and what one more rollout would tell."""
-    position, success, log_evidence = _believed(model, batch, evidence)
+    position, success, solve_rate, log_evidence = _believed(model, batch, evidence)
     value = (position[:, None] * success).sum(2)
     gain = _entropy(value) - (position[:, None] * _entropy(success)).sum(2)
     inner = torch.arange(gain.shape[1]) < batch.steps.n_steps[:, None] - 1
-    return Posterior(position, value * batch.steps.mask, gain.clamp(min=0.0) * inner, log_evidence)
+    return Posterior(
+        position,
+        value * batch.steps.mask,
+        gain.clamp(min=0.0) * inner,
+        solve_rate,
+        log_evidence,
+    )
 
 
 def _believed(
     model: ErrorModel, batch: TraceBatch, evidence: Evidence
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Posterior of the position, success rates given the position, and log evidence.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Posterior of the position, success rates given the position, solve rate and log evidence.
 
-    Shapes ``(n_traces, longest + 1)``, ``(n_traces, longest, longest + 1)`` and ``(n_traces,)``.
+    Shapes ``(n_traces, longest + 1)``, ``(n_traces, longest, longest + 1)`` and twice
+    ``(n_traces,)``.
     The rates are those of one more rollout after each step: what its prefix has shown already
     counts as the beta-binomial has it.
     """
@@ -302,7 +311,7 @@ def _believed(
     trials[evidence.row, evidence.step_idx] = evidence.trials
     successes[evidence.row, evidence.step_idx] = evidence.successes
     success = (k * success + successes[..., None]) / (k + trials[..., None])
-    return position, success, log_evidence
+    return position, success, (weights.sum(1) * _SOLVE_RATES).sum(1), log_evidence
 
 
 def _entropy(p: Tensor) -> Tensor:

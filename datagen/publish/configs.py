@@ -60,6 +60,11 @@ CONFIGS: Final[dict[str, Config]] = {
         "process reward models; a label and a score for each step, of right and wrong traces",
         _stepwise,
     ),
+    "prm_verified": Config(
+        Prm,
+        "process reward models; only traces whose first error rollouts and judges agree on",
+        _stepwise,
+    ),
     "rl": Config(
         Rl,
         "reinforcement learning; questions with a gold answer and their pass rate",

@@ -1,4 +1,4 @@
-"""How a critique of a thought is written: the text from which the embedded reasoner learns to judge.
+"""How a critique is written: the text from which the embedded reasoner learns to judge thoughts.
 
 The oracle says which step is the first error; the critique walks there step by step.
 """

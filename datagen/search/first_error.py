@@ -14,7 +14,7 @@ from typing import Final, Literal, cast
 import torch
 from torch import Tensor
 
-from datagen.engines.protocol import Answer, Completion, Request, Sampling, Score
+from datagen.engines.protocol import Answer, Completion, CompletionRequest, Request, Sampling, Score
 from datagen.labels.fitting import RootRollouts, fit
 from datagen.labels.hazard import StepBatch, step_batch
 from datagen.labels.posterior import (
@@ -168,6 +168,10 @@ def first_errors(
     return state.result()
 
 
+_Asked = tuple[int, int, CompletionRequest]
+"""Row of the trace, step behind which the rollout begins, and what is asked."""
+
+
 class _State:
     """The search between two waves."""
 
@@ -260,10 +264,10 @@ class _State:
 
     # --- waves -------------------------------------------------------------------------------
 
-    def choose(self) -> list[tuple[int, int, Request]]:
-        """The next rollouts as (row, step_idx, request); empty if nothing is worth asking."""
+    def choose(self) -> list[_Asked]:
+        """The next rollouts; empty if nothing is worth asking."""
         room = torch.tensor([self.config.max_rollouts - len(drawn) for drawn in self.rollouts])
-        asked: list[tuple[int, int, Request]] = []
+        asked: list[_Asked] = []
         for rows in torch.nonzero(room > 0).squeeze(1).split(_CHUNK):
             belief = posterior(self.model, self.batch.select(rows), self._evidence(rows))
             unsettled = belief.first_error.max(1).values < self.config.confidence
@@ -280,7 +284,7 @@ class _State:
                     asked += self._requests(row, step_idx)
         return asked
 
-    def _requests(self, row: int, step_idx: int) -> list[tuple[int, int, Request]]:
+    def _requests(self, row: int, step_idx: int) -> list[_Asked]:
         drawn = self.rollouts[row]
         state = self.suspects[row].trace.prefix(step_idx + 1)
         first = sum(len(r.state.steps) == step_idx + 1 for r in drawn)
@@ -288,7 +292,7 @@ class _State:
         requests = rollout_requests(state, n, sampling=self.config.sampling, first=first)
         return [(row, step_idx, request) for request in requests]
 
-    def observe(self, asked: Sequence[tuple[int, int, Request]], answers: Sequence[Answer]) -> None:
+    def observe(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """Take in a wave."""
         for (row, step_idx, request), answer in zip(asked, answers, strict=True):
             suspect = self.suspects[row]

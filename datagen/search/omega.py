@@ -8,14 +8,15 @@ from the paper: prefixes end at whole steps, where section 4.2 cuts anywhere bet
 rollouts that screen a question stay as its root's rollouts instead of being thrown away.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Literal, cast
+from typing import Literal
 
-from datagen.engines.protocol import Answer, Completion, Request, Sampling
-from datagen.prompts.native import Reading, rollout_requests
-from datagen.search.evidence import Rollout, Tally, Verify
+from datagen.engines.protocol import Answer, Request, Sampling
+from datagen.prompts.native import Reading
+from datagen.search.bisection import close_in, count_trials, draw
+from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
 from datagen.search.tree import SearchTree, TreeNode
 from datagen.traces.model import Step, Trace
@@ -72,7 +73,7 @@ class OmegaNode(TreeNode):
     @property
     def estimate(self) -> float | None:
         """MC(s) of equation 1; ``None`` if no rollout was drawn from here that could be judged."""
-        return _count(self.rollouts).mean
+        return count_trials(self.rollouts).mean
 
     @property
     def below(self) -> "Sequence[OmegaNode]":
@@ -124,79 +125,6 @@ class OmegaTree(SearchTree[OmegaNode]):
     searched: list[Searched] = field(default_factory=list[Searched])
 
 
-@dataclass(frozen=True, slots=True)
-class Bisection:
-    """Result of a binary search in one trace.
-
-    Attributes:
-        first_error_idx: 0-based index of the first step after which no rollout ended right;
-            ``None`` if the budget was spent, or no rollout of some prefix could be judged.
-        rollouts: in the order of asking.
-        measured: trials and right ones by prefix length in steps, in the order of asking; a prefix
-            that the budget cut short is left out.
-    """
-
-    first_error_idx: int | None
-    rollouts: list[Rollout]
-    measured: Mapping[int, Tally]
-
-
-def bisect(
-    trace: Trace,
-    *,
-    n_rollouts: int,
-    stop_at_first_success: bool,
-    sampling: Sampling,
-    verify: Verify,
-    first: int = 1,
-) -> Generator[Sequence[Request], Sequence[Answer], Bisection]:
-    """Locate the first error of one wrong trace by binary search (section 3.2).
-
-    The middle prefix is completed ``n_rollouts`` times. If one completion ends right, the error
-    lies behind the prefix, otherwise within it. This asks at most ceil(log2(T - first + 1)) times.
-    Prefixes are completed by the samples that :func:`~datagen.search.shepherd.shepherd` draws, so
-    the two share their completions.
-
-    Args:
-        trace: whole trace of T steps that ended wrong. Its last step ends it, so that the longest
-            prefix to measure has T - 1, and the whole counts as hopeless without being asked for.
-        n_rollouts: k of the paper, per prefix.
-        stop_at_first_success: ask for sample 0, then 1, and so on, each only if those before it
-            did not end right; see :class:`OmegaConfig`.
-        sampling: how completions are drawn.
-        verify: judges a completion.
-        first: shortest prefix that may be measured, in steps. The one before it, by default the
-            bare question, is taken to be sound.
-
-    Raises:
-        ValueError: if ``first`` is not between 1 and T.
-    """
-    if not 1 <= first <= len(trace.steps):
-        raise ValueError(
-            f"first={first!r} must be between 1 and the number of steps, {len(trace.steps)}"
-        )
-    drawn: list[Rollout] = []
-    measured: dict[int, Tally] = {}
-
-    def measure(n_steps: int) -> Generator[Sequence[Request], Sequence[Answer], float | None]:
-        rollouts = yield from _draw(
-            trace.prefix(n_steps),
-            n_rollouts,
-            stop_at_first_success=stop_at_first_success,
-            sampling=sampling,
-            verify=verify,
-            record=drawn,
-        )
-        measured[n_steps] = _count(rollouts)
-        return measured[n_steps].mean
-
-    try:
-        first_error_idx = yield from _first_error(first - 1, len(trace.steps), measure)
-    except BudgetSpent:
-        first_error_idx = None
-    return Bisection(first_error_idx, drawn, measured)
-
-
 def omega(
     root: Trace, config: OmegaConfig, verify: Verify
 ) -> Generator[Sequence[Request], Sequence[Answer], OmegaTree]:
@@ -207,7 +135,7 @@ def omega(
     """
     tree = OmegaTree(OmegaNode(root))
     try:
-        tree.root.rollouts = yield from _draw(
+        tree.root.rollouts = yield from draw(
             root,
             config.n_screening,
             stop_at_first_success=False,
@@ -226,7 +154,7 @@ def omega(
 
 def screen(rollouts: Iterable[Rollout]) -> Screening:
     """Whether a question is worth a search, by rollouts from its root (appendix A)."""
-    count = _count(rollouts)
+    count = count_trials(rollouts)
     if not count.n_correct:
         return "too_hard"
     return "too_easy" if count.n_correct == count.n_rollouts else "kept"
@@ -286,7 +214,7 @@ def _search(
     def measure(n_steps: int) -> Generator[Sequence[Request], Sequence[Answer], float | None]:
         node = _grow(picked, n_steps - n_given)
         if not node.rollouts:
-            node.rollouts = yield from _draw(
+            node.rollouts = yield from draw(
                 node.state,
                 config.n_rollouts,
                 stop_at_first_success=config.stop_at_first_success,
@@ -297,7 +225,7 @@ def _search(
             found.append(node)
         return node.estimate
 
-    first_error_idx = yield from _first_error(n_given, len(picked.trace.steps), measure)
+    first_error_idx = yield from close_in(n_given, len(picked.trace.steps), measure)
     picked.node.n_visits += 1
     tree.searched.append(Searched(picked, first_error_idx))
     # Equal traces leave the pool with it, whichever state they were drawn from: their first error
@@ -305,56 +233,6 @@ def _search(
     tree.pool = [other for other in tree.pool if other.trace != picked.trace]
     done = {search.candidate.trace for search in tree.searched}
     tree.pool += [new for node in found for new in candidates(node) if new.trace not in done]
-
-
-def _first_error(
-    n_sound: int,
-    n_hopeless: int,
-    measure: Callable[[int], Generator[Sequence[Request], Sequence[Answer], float | None]],
-) -> Generator[Sequence[Request], Sequence[Answer], int | None]:
-    """Close in on the shortest hopeless prefix, and return the index of its last step.
-
-    Args:
-        n_sound: steps of a prefix with MC > 0; ``n_hopeless`` of a longer one with MC = 0.
-        n_hopeless: see there.
-        measure: MC by prefix length; ``None`` if it cannot be told, which ends the search.
-    """
-    while n_hopeless - n_sound > 1:
-        middle = (n_sound + n_hopeless) // 2
-        mc = yield from measure(middle)
-        if mc is None:
-            return None
-        n_sound, n_hopeless = (middle, n_hopeless) if mc > 0 else (n_sound, middle)
-    return n_hopeless - 1
-
-
-def _draw(
-    state: Trace,
-    n_rollouts: int,
-    *,
-    stop_at_first_success: bool,
-    sampling: Sampling,
-    verify: Verify,
-    record: list[Rollout],
-) -> Generator[Sequence[Request], Sequence[Answer], list[Rollout]]:
-    """Rollouts from one state, all at once or one by one; ``record`` has them even if it is cut."""
-    requests = rollout_requests(state, n_rollouts, sampling=sampling)
-    drawn: list[Rollout] = []
-    for wave in [[request] for request in requests] if stop_at_first_success else [requests]:
-        answers = yield wave
-        for request, answer in zip(wave, answers, strict=True):
-            completion = cast(Completion, answer)
-            drawn.append(Rollout.read("omega", state, request, completion, verify))
-            record.append(drawn[-1])
-        if stop_at_first_success and drawn[-1].verdict.outcome is Outcome.CORRECT:
-            break
-    return drawn
-
-
-def _count(rollouts: Iterable[Rollout]) -> Tally:
-    """Trials and right ones among rollouts of one state."""
-    outcomes = [r.verdict.outcome is Outcome.CORRECT for r in rollouts if r.verdict.is_trial]
-    return Tally(len(outcomes), sum(outcomes))
 
 
 def _grow(picked: Candidate, n_own_steps: int) -> OmegaNode:

@@ -5,7 +5,7 @@ the contracts. Row order follows the prefixes and the order of asking, never the
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,11 +110,6 @@ def search_prefixes(
 def _expected(prefix: Mapping[str, Any], config: GenerateConfig) -> int:
     """Rollouts of one search, if the model's traces are as long as the human one."""
     n_steps = prefix["n_seed_steps"] - prefix["n_steps"]
-    n_measured = config.n_right_traces + config.n_wrong_traces
-    return _expected_in_tree(n_steps, config) + n_measured * config.n_label_rollouts * n_steps
-
-
-def _expected_in_tree(n_steps: int, config: GenerateConfig) -> int:
     match config.algorithm:
         case "puct":
             puct = config.puct
@@ -141,6 +136,52 @@ def verifier_of(prefix: Mapping[str, Any]) -> Verify:
         )
 
     return verify
+
+
+def rollout_row(
+    rollout: Rollout,
+    origin: Mapping[str, Any],
+    *,
+    key: str,
+    node_id: str | None,
+    given_source: Sequence[str],
+    fingerprint: str,
+) -> dict[str, Any]:
+    """A rollout as a row of ``rollouts`` or ``probes``.
+
+    Args:
+        rollout: the rollout.
+        origin: ``prefix_id``, ``seed_id``, ``answer`` (gold) and ``verifier`` of its question.
+        key: journal key of the completion.
+        node_id: the node it was drawn from, if that is in a tree.
+        given_source: where each step of its state came from.
+        fingerprint: of the engine.
+    """
+    reading, trace = rollout.reading, rollout.trace
+    return {
+        "rollout_id": f"{origin['prefix_id']}/{key}",
+        "prefix_id": origin["prefix_id"],
+        "seed_id": origin["seed_id"],
+        "node_id": node_id,
+        "algorithm": rollout.algorithm,
+        "sample_idx": rollout.request.sample_idx,
+        "n_given_steps": len(rollout.state.steps),
+        "steps": [step.text for step in trace.steps],
+        "factors": [step.factor.value for step in trace.steps],
+        "step_source": [*given_source, *[key] * len(reading.steps)],
+        "step_n_tokens": list(reading.n_tokens),
+        "step_min_logprob": list(reading.min_logprobs),
+        "tail": reading.rest,
+        "answer": rollout.verdict.extracted,
+        "gold": origin["answer"],
+        "verifier": origin["verifier"],
+        "outcome": rollout.verdict.outcome.value,
+        "reason": rollout.verdict.reason,
+        "n_tokens": rollout.n_tokens,
+        "temperature": float(rollout.request.sampling.temperature),
+        "engine": fingerprint,
+        "completion_key": key,
+    }
 
 
 class _Tables:
@@ -189,38 +230,22 @@ class _Tables:
                 yield self._rollout_row(rollout, key)
 
     def _rollout_row(self, rollout: Rollout, key: str) -> dict[str, Any]:
-        prefix, reading, trace = self._prefix, rollout.reading, rollout.trace
-        n_given = len(rollout.state.steps)
-        return {
-            "rollout_id": f"{prefix['prefix_id']}/{key}",
-            "prefix_id": prefix["prefix_id"],
-            "seed_id": prefix["seed_id"],
-            "node_id": self._drawn_from.get(state_key(rollout.state)),
-            "algorithm": rollout.algorithm,
-            "sample_idx": rollout.request.sample_idx,
-            "n_given_steps": n_given,
-            "steps": [step.text for step in trace.steps],
-            "factors": [step.factor.value for step in trace.steps],
-            "step_source": [
-                f"{prefix['seed_id']}#{idx}"
-                if idx < prefix["n_steps"]
-                else self._source[state_key(trace.prefix(idx + 1))]
-                for idx in range(n_given)
-            ]
-            + [key] * len(reading.steps),
-            "step_n_tokens": list(reading.n_tokens),
-            "step_min_logprob": list(reading.min_logprobs),
-            "tail": reading.rest,
-            "answer": rollout.verdict.extracted,
-            "gold": prefix["answer"],
-            "verifier": prefix["verifier"],
-            "outcome": rollout.verdict.outcome.value,
-            "reason": rollout.verdict.reason,
-            "n_tokens": rollout.n_tokens,
-            "temperature": float(rollout.request.sampling.temperature),
-            "engine": self._fingerprint,
-            "completion_key": key,
-        }
+        prefix, state = self._prefix, rollout.state
+        source = [
+            f"{prefix['seed_id']}#{idx}"
+            if idx < prefix["n_steps"]
+            else self._source[state_key(state.prefix(idx + 1))]
+            for idx in range(len(state.steps))
+        ]
+        node_id = self._drawn_from.get(state_key(state))
+        return rollout_row(
+            rollout,
+            prefix,
+            key=key,
+            node_id=node_id,
+            given_source=source,
+            fingerprint=self._fingerprint,
+        )
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """Rows of ``nodes``, parents before children."""

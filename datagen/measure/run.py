@@ -1,0 +1,192 @@
+"""Find the first errors of a table of traces, and write down what was found, as tables.
+
+Like the search before it, this leaves nothing behind that is not in the journal: run again without
+an engine call, it gives the same labels.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from datagen.engines.protocol import Engine
+from datagen.factors.taxonomy import Factor
+from datagen.labels.posterior import ErrorModel
+from datagen.measure.tables import step_rows, trace_rows
+from datagen.search.first_error import (
+    Attempt,
+    FirstErrorConfig,
+    FirstErrors,
+    Suspect,
+    first_errors,
+    shared_steps,
+)
+from datagen.search.journal import Journal, journal_key
+from datagen.search.run import rollout_row, verifier_of
+from datagen.search.scheduler import Budget, Progress, Scheduler
+from datagen.traces.model import Step, Trace
+from datagen.verify import Outcome
+from schemas import Probe
+
+_DECIDED = (Outcome.CORRECT.value, Outcome.WRONG.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureConfig:
+    """How traces are measured and labelled.
+
+    Attributes:
+        search: when to ask for rollouts and when to stop.
+        prover_k: the prover of advantages is the best of so many rollouts.
+        min_mass: least posterior mass with which a first error counts as verified.
+        min_trials: fewest trials that can call a step of any other trace wrong.
+        threshold: Monte-Carlo value above which such a step is good.
+    """
+
+    search: FirstErrorConfig = field(default_factory=FirstErrorConfig)
+    prover_k: int = 4
+    min_mass: float = 0.5
+    min_trials: int = 3
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Result: tables ``probes``, ``step_labels`` and ``trace_labels``, and what it took.
+
+    Attributes:
+        probes: rollouts that the search asked for.
+        step_labels: of the steps of all traces, measured or not.
+        trace_labels: of the traces that were measured.
+        model: the error model as fitted to this run.
+        progress: what the engine did.
+    """
+
+    probes: pl.DataFrame
+    step_labels: pl.DataFrame
+    trace_labels: pl.DataFrame
+    model: ErrorModel
+    progress: Progress
+
+
+def measure_traces(
+    picked: pl.DataFrame,
+    traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    critiques: pl.DataFrame,
+    engine: Engine,
+    journal: Journal,
+    *,
+    config: MeasureConfig,
+    budget: Budget | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Measured:
+    """Seek the first error of the picked traces, and label all traces as far as is known.
+
+    Args:
+        picked: rows of ``traces``.
+        traces: table ``traces``.
+        rollouts: table ``rollouts``; those that share steps with a trace are evidence on it.
+        critiques: table ``critiques``, to compare with.
+        engine: the policy that wrote the traces.
+        journal: answers already known, and where new ones go.
+        config: settings.
+        budget: when to stop; labels then rest on what there is.
+        on_progress: called after each batch of the engine.
+
+    Raises:
+        EngineError: if the engine is broken; run again to go on from the journal.
+    """
+    rows = list(picked.iter_rows(named=True))
+    drawn = _Drawn(rollouts, traces)
+    suspects = [_suspect(row, drawn) for row in rows]
+    scheduler = Scheduler[FirstErrors](engine, journal, budget=budget, on_progress=on_progress)
+    search = first_errors(suspects, drawn.attempts, config.search)
+    found = scheduler.run([("first_errors", search)], n_searches=1)["first_errors"]
+    probes = Probe.from_rows(_probe_rows(rows, found, engine.fingerprint))
+    return Measured(
+        probes,
+        step_rows(
+            traces,
+            rollouts,
+            probes,
+            rows,
+            found,
+            prover_k=config.prover_k,
+            min_trials=config.min_trials,
+            threshold=config.threshold,
+        ),
+        trace_rows(rows, found, critiques, min_mass=config.min_mass),
+        found.model,
+        scheduler.progress,
+    )
+
+
+class _Drawn:
+    """The rollouts of a run as the search takes them."""
+
+    def __init__(self, rollouts: pl.DataFrame, traces: pl.DataFrame) -> None:
+        questions = dict(traces.select("seed_id", "question").iter_rows())
+        n_human = dict(traces.select("prefix_id", "n_human_steps").iter_rows())
+        self.attempts: list[Attempt] = []
+        self._of_seed: defaultdict[str, list[tuple[str, int, Trace, bool]]] = defaultdict(list)
+        unique = rollouts.unique(["seed_id", "completion_key"], keep="first", maintain_order=True)
+        for row in unique.iter_rows(named=True):
+            if row["outcome"] not in _DECIDED or row["seed_id"] not in questions:
+                continue
+            trace = trace_of({"question": questions[row["seed_id"]]} | row)
+            correct = row["outcome"] == Outcome.CORRECT.value
+            n_given = row["n_given_steps"]
+            self._of_seed[row["seed_id"]].append((row["rollout_id"], n_given, trace, correct))
+            if row["tail"] == "" and trace.steps and n_given == n_human.get(row["prefix_id"]):
+                self.attempts.append(Attempt(trace, correct, row["seed_id"], n_given))
+
+    def known(self, row: Mapping[str, Any], trace: Trace) -> list[tuple[int, bool]]:
+        """Rollouts that came through a state of ``trace`` on their own, its own one left out."""
+        shared = [
+            (shared_steps(trace, other), n_given, correct)
+            for rollout_id, n_given, other, correct in self._of_seed[row["seed_id"]]
+            if rollout_id != row["rollout_id"]
+        ]
+        return [(n_shared, correct) for n_shared, n_given, correct in shared if n_shared >= n_given]
+
+
+def _suspect(row: Mapping[str, Any], drawn: _Drawn) -> Suspect:
+    trace = trace_of(row)
+    return Suspect(
+        trace,
+        row["outcome"] == Outcome.CORRECT.value,
+        row["seed_id"],
+        verifier_of({"answer": row["gold"], "verifier": row["verifier"]}),
+        row["n_human_steps"],
+        drawn.known(row, trace),
+    )
+
+
+def trace_of(row: Mapping[str, Any]) -> Trace:
+    """The trace in a row with ``question``, ``steps``, ``factors`` and ``answer``."""
+    pairs = zip(row["steps"], row["factors"], strict=True)
+    steps = tuple(Step(text, Factor(factor)) for text, factor in pairs)
+    return Trace(row["question"], steps, row["answer"])
+
+
+def _probe_rows(
+    rows: Sequence[Mapping[str, Any]], found: FirstErrors, fingerprint: str
+) -> list[dict[str, Any]]:
+    """Rows of ``probes``; traces that begin alike share some."""
+    probes: dict[str, dict[str, Any]] = {}
+    for row, drawn in zip(rows, found.rollouts, strict=True):
+        origin = {**row, "answer": row["gold"]}
+        for rollout in drawn:
+            probe = rollout_row(
+                rollout,
+                origin,
+                key=journal_key(fingerprint, rollout.request),
+                node_id=None,
+                given_source=row["step_source"][: len(rollout.state.steps)],
+                fingerprint=fingerprint,
+            )
+            probes.setdefault(probe["rollout_id"], probe)
+    return list(probes.values())
