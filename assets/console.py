@@ -107,22 +107,27 @@ def figures_of(progress: RunProgress) -> str:
 
 
 def load_tables(out: Path) -> Tables:
-    """The tables of a run, for drawing.
+    """The tables of a run, for drawing; a run that was stopped may lack the later ones.
 
     Raises:
         ConfigError: if there has been no run in this folder.
     """
+    later = ("traces", "step_labels", "probes", "trace_labels", "critiques")
+    made = {name: _table(out, name) for name in later if _path(out, name).exists()}
     return Tables(
         prefixes=_table(out, "prefixes"),
         nodes=_table(out, "nodes"),
         rollouts=_table(out, "rollouts"),
-        traces=_table(out, "traces"),
-        step_labels=_table(out, "step_labels"),
+        **made,
     )
 
 
+def _path(out: Path, name: str) -> Path:
+    return out / "tables" / f"{name}.parquet"
+
+
 def _table(out: Path, name: str) -> pl.DataFrame:
-    path = out / "tables" / f"{name}.parquet"
+    path = _path(out, name)
     if not path.exists():
         raise ConfigError(
             f"there is no {str(path)!r}; make it with `datagen run --out {out}`, or name the "

@@ -125,10 +125,14 @@ class Contract(dy.Schema):
 
     @classmethod
     def rules(cls) -> dict[str, str]:
-        """The rules that span columns: name and one-line statement, in the order written."""
+        """The rules that span columns: name and one-line statement, in the order written.
+
+        Those of a contract that it extends come first.
+        """
         return {
             name: (rule.validation_fn.__doc__ or name).strip().splitlines()[0]
-            for name, rule in vars(cls).items()
+            for base in reversed(cls.__mro__)
+            for name, rule in vars(base).items()
             if hasattr(rule, "validation_fn")
         }
 

@@ -11,7 +11,7 @@ from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import rollout_requests
 from datagen.search.best_of_n import BestOfN, BestOfNConfig, best_of_n
 from datagen.search.evidence import Rollout
-from datagen.search.generate import GenerateConfig, pick_traces
+from datagen.search.generate import GenerateConfig
 from datagen.search.journal import Journal
 from datagen.search.run import search_prefixes, verifier_of
 from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
@@ -134,12 +134,6 @@ def test_a_spent_budget_leaves_no_ranking() -> None:
         assert scheduler.run([("b", search)])["b"].rollouts == []
 
 
-def test_traces_to_measure_are_found_among_its_rollouts() -> None:
-    found = run([said("a", "17"), said("b", "18"), said("a", "17"), said("c", "many")])
-    assert pick_traces(found, Outcome.WRONG, 9) == [found.rollouts[0].trace]
-    assert pick_traces(found, Outcome.CORRECT, 9) == [found.rollouts[1].trace]
-
-
 def test_a_run_by_best_of_n_keeps_the_contracts() -> None:
     seeds = Seed.from_rows(
         [
@@ -161,9 +155,7 @@ def test_a_run_by_best_of_n_keeps_the_contracts() -> None:
         ]
     )
     prefixes = make_prefixes(seeds, n_prefixes=0)
-    config = GenerateConfig(
-        algorithm="best_of_n", best_of_n=BestOfNConfig(n=6, rollout=SAMPLING), n_label_rollouts=0
-    )
+    config = GenerateConfig(algorithm="best_of_n", best_of_n=BestOfNConfig(n=6, rollout=SAMPLING))
     expected: list[int] = []
     with Journal(":memory:") as journal:
         found = search_prefixes(
@@ -192,7 +184,7 @@ def test_the_settings_choose_n() -> None:
     ).search.generate_config()
     assert config.algorithm == "best_of_n"
     assert config.best_of_n.n == 5
-    assert config.rollout.temperature == 0.7
+    assert config.best_of_n.rollout.temperature == 0.7
 
 
 def test_the_request_is_a_plain_completion_of_the_state() -> None:

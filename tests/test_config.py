@@ -3,10 +3,22 @@ from pathlib import Path
 import pytest
 
 from datagen.config import Settings, load_settings
+from datagen.engines.protocol import Sampling
 from datagen.engines.registry import open_engine
 from datagen.errors import ConfigError
+from datagen.factors.taxonomy import Factor
+from datagen.judge import checker
+from datagen.measure import MeasureConfig
+from datagen.prompts import critique, instruct_critique
+from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.first_error import FirstErrorConfig
+from datagen.search.generate import GenerateConfig
+from datagen.search.omega import OmegaConfig
+from datagen.search.puct import PuctConfig
+from datagen.traces.model import Step, Trace
 
 README = Path(__file__).parents[1] / "README.md"
+TABLE = list(Settings().table())
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -69,11 +81,81 @@ def test_an_unknown_engine_kind_is_refused():
 
 
 def test_every_setting_has_a_meaning():
-    for name, default, meaning in Settings().table():
+    for name, default, meaning in TABLE:
         assert meaning and default, name
 
 
-def test_the_readme_lists_every_setting_with_its_default():
-    text = README.read_text(encoding="utf-8")
-    for name, default, meaning in Settings().table():
-        assert f"| `{name}` | `{default}` | {meaning} |" in text
+def test_the_readme_lists_every_setting_with_its_default_and_no_other():
+    _, _, table = README.read_text(encoding="utf-8").partition("| setting | default | meaning |\n")
+    rows = [line for line in table.partition("\n\n")[0].splitlines() if line.startswith("| `")]
+    expected = [f"| `{name}` | `{default}` | {meaning} |" for name, default, meaning in TABLE]
+    assert rows == expected
+
+
+def test_the_settings_reach_the_search_for_first_errors():
+    settings = load_settings(
+        None,
+        search={"temperature": 0.5, "max_tokens": 77},
+        labels={
+            "confidence": 0.8,
+            "max_rollouts": 5,
+            "prover_k": 2,
+            "min_mass": 0.6,
+            "min_trials": 4,
+            "threshold": 0.25,
+        },
+    )
+    sampling = Sampling(temperature=0.5, max_tokens=77)
+    assert settings.measure_config() == MeasureConfig(
+        FirstErrorConfig(confidence=0.8, max_rollouts=5, sampling=sampling),
+        prover_k=2,
+        min_mass=0.6,
+        min_trials=4,
+        threshold=0.25,
+    )
+
+
+def test_the_settings_reach_each_search_that_makes_traces():
+    settings = load_settings(
+        None,
+        search={
+            "algorithm": "omega",
+            "n_simulations": 3,
+            "n_root_rollouts": 5,
+            "n_rollouts": 2,
+            "n_bisect_rollouts": 6,
+            "replica_temperatures": (0.5,),
+            "c_puct": 2.0,
+            "min_prior": 0.1,
+            "temperature": 0.5,
+            "max_step_tokens": 11,
+            "max_tokens": 77,
+        },
+    )
+    sampling = Sampling(temperature=0.5, max_tokens=77)
+    assert settings.search.generate_config() == GenerateConfig(
+        algorithm="omega",
+        puct=PuctConfig(
+            n_simulations=3,
+            n_root_rollouts=5,
+            n_rollouts=2,
+            replica_temperatures=(0.5,),
+            c_puct=2.0,
+            min_prior=0.1,
+            max_step_tokens=11,
+            rollout=sampling,
+        ),
+        omega=OmegaConfig(n_screening=5, n_searches=3, n_rollouts=6, rollout=sampling),
+        best_of_n=BestOfNConfig(n=5, rollout=sampling),
+    )
+
+
+def test_the_checker_always_judges_and_the_model_as_often_as_asked():
+    trace = Trace("How many?", (Step("1+1=2", Factor.COMPUTE),), "2")
+    assert load_settings(None, labels={"n_critiques": 0}).labels.judges() == (checker,)
+    for style, module in (("native", critique), ("instruct", instruct_critique)):
+        labels = load_settings(None, labels={"n_critiques": 2, "critique_style": style}).labels
+        first, model = labels.judges()
+        assert first is checker
+        requests = list(next(model(trace)))
+        assert [request.prompt for request in requests] == [module.critique_prompt(trace)] * 2

@@ -14,7 +14,10 @@ from assets.parquet_io import CONTRACT_OF, ParquetTables
 from schemas import ContractError
 
 REPO = Path(__file__).parents[1]
-NAMES = "seeds prefixes rollouts step_labels traces sft prm rl published".split()  # noqa: SIM905
+NAMES = """
+seeds quarantine prefixes rollouts nodes traces measured_traces critiques probes step_labels
+trace_labels sft sft_plain prm prm_verified rl published
+""".split()  # noqa: SIM905
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -39,9 +42,17 @@ print([name for name in sys.modules if name.split(".")[0] in ("dagster", "assets
 def test_every_named_asset_exists_with_its_dependencies():
     graph = defs.resolve_asset_graph()
     keys = {key.to_user_string(): key for key in graph.get_all_asset_keys()}
-    assert set(NAMES) <= set(keys)
-    parents = {k.to_user_string() for k in graph.get(keys["step_labels"]).parent_keys}
-    assert parents == {"traces", "rollouts"}
+    assert set(NAMES) == set(keys)
+
+    def parents(name: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(keys[name]).parent_keys}
+
+    assert parents("measured_traces") == {"traces", "rollouts"}
+    assert parents("critiques") == {"measured_traces"}
+    for name in ("probes", "step_labels", "trace_labels"):
+        assert parents(name) == {"measured_traces", "traces", "rollouts", "critiques"}
+    assert parents("prm") == {"measured_traces", "step_labels"}
+    assert parents("prm_verified") == {"prm", "trace_labels"}
 
 
 def test_dagster_validates_the_code_location(tmp_path: Path):
@@ -85,4 +96,6 @@ def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert (tmp_path / "out" / "published" / "README.md").exists()
-    assert pl.read_parquet(tmp_path / "out" / "tables" / "seeds.parquet").height == 2
+    tables = {path.stem: path for path in (tmp_path / "out" / "tables").iterdir()}
+    assert set(tables) == set(NAMES) - {"published"}
+    assert pl.read_parquet(tables["seeds"]).height == 2

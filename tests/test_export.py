@@ -184,6 +184,21 @@ def test_unknown_options_of_sft_are_refused() -> None:
 # ---- prm
 
 
+def measured(of: Row, *values: float, first_error: int = -1) -> list[Row]:
+    """Labels of a measured trace of these expected shares of right endings."""
+    rows = labels(of, *([0.25] * len(values)))
+    for idx, (row, value) in enumerate(zip(rows, values, strict=True)):
+        row |= {
+            "value": value,
+            "p_before_error": 0.5,
+            "advantage": 0.0,
+            "confidence": 0.5,
+            "hard_label": first_error < 0 or idx < first_error,
+            "label_source": "posterior",
+        }
+    return rows
+
+
 def labels(of: Row, *marks: float | bool | None) -> list[Row]:
     """One label per step: a float is a Monte-Carlo value, a bool rests on the outcome alone."""
     return [
@@ -224,6 +239,14 @@ def test_prm_row_has_prompt_steps_labels_and_scores() -> None:
             "step_scores": [1.0, 0.25, 0.0],
         }
     ]
+
+
+def test_scores_of_measured_traces_are_the_posteriors_values_and_not_bare_shares() -> None:
+    rows = [trace("a", ["1", "2", "3"]), trace("b", ["1"])]
+    marks = [measured(rows[0], 0.875, 0.125, 0.0, first_error=1), labels(rows[1], 0.5)]
+    found = prm(rows, marks)
+    assert [row["step_scores"] for row in found] == [[0.875, 0.125, 0.0], [0.5]]
+    assert [row["labels"] for row in found] == [[True, False, False], [True]]
 
 
 def test_scores_of_labels_that_rest_on_the_outcome_are_one_and_zero() -> None:

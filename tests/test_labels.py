@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagen.factors.taxonomy import Factor
-from datagen.labels.monte_carlo import label_steps, measured_traces, wilson
+from datagen.labels.monte_carlo import POSTERIOR_COLUMNS, label_steps, wilson
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.markup import parse, render
 from datagen.traces.model import Step
@@ -165,9 +165,8 @@ def test_every_number_of_a_label_by_hand() -> None:
     assert [round(low, 4) for low in frame["wilson_low"]] == [0.0945, 0.0, 0.0]
     assert [round(high, 4) for high in frame["wilson_high"]] == [0.9055, 0.5615, 0.7935]
     assert verdicts(frame) == [(True, "rollouts"), (True, "outcome"), (False, "outcome")]
-    assert frame.drop("n_trials", "n_successes", "mc_value", "wilson_low", "wilson_high").row(
-        1, named=True
-    ) == {
+    counted = ("n_trials", "n_successes", "mc_value", "wilson_low", "wilson_high")
+    assert frame.drop(*counted, *POSTERIOR_COLUMNS).row(1, named=True) == {
         "trace_id": "trace r1",
         "seed_id": "s",
         "step_idx": 1,
@@ -178,6 +177,14 @@ def test_every_number_of_a_label_by_hand() -> None:
         "hard_label": True,
         "label_source": "outcome",
     }
+
+
+def test_counting_alone_leaves_what_a_posterior_says_null() -> None:
+    frame = labels([trace("a b c", "wrong", "r1")], POOL)
+    optional = {name for name, column in StepLabel.columns().items() if column.nullable}
+    assert optional == {"mc_value", "wilson_low", "wilson_high", "hard_label", *POSTERIOR_COLUMNS}
+    assert all(frame[name].null_count() == frame.height for name in POSTERIOR_COLUMNS)
+    assert "posterior" not in set(frame["label_source"])
 
 
 def test_a_traces_own_end_is_no_trial_for_its_own_steps() -> None:
@@ -353,34 +360,6 @@ def test_with_a_threshold_human_steps_need_evidence_too() -> None:
         (None, "none"),
         (True, "outcome"),
     ]
-
-
-# ---- measured traces
-
-
-def test_a_trace_is_measured_if_each_model_step_but_the_last_has_enough_trials() -> None:
-    def measured(row: Row, evidence: Sequence[tuple[int, int]], min_trials: int = 2) -> bool:
-        frame = labels([row], pool_of(*evidence)[1])
-        return measured_traces(frame, min_trials=min_trials).to_list() == [row["trace_id"]]
-
-    whole = trace("a b c", "wrong", "own")
-    assert measured(whole, [(0, 2), (1, 3), (0, 0)])
-    assert not measured(whole, [(0, 2), (1, 3), (0, 0)], min_trials=3)
-    assert not measured(whole, [(0, 9), (0, 1), (0, 9)])
-    # Human steps need no trials.
-    assert measured(trace("a b c", "wrong", "own", n_human=1), [(0, 0), (1, 3), (0, 0)])
-    assert not measured(human("correct"), [(0, 9), (0, 9), (0, 9)])
-
-
-def test_measured_traces_come_in_the_order_of_the_labels() -> None:
-    rows = [
-        trace("a b c", "wrong", "r1"),
-        trace("a x y", "wrong", "r3"),
-        trace("a b d", "correct", "r2"),
-    ]
-    frame = labels(rows, POOL)
-    assert measured_traces(frame, min_trials=1).to_list() == ["trace r1", "trace r2"]
-    assert measured_traces(StepLabel.empty(), min_trials=1).to_list() == []
 
 
 # ---- traces

@@ -42,9 +42,9 @@ def test_a_step_has_the_surprisal_of_its_tag_and_the_largest_of_its_words() -> N
     surprisals = [0.5, 2.0, 1.0, 0.25, 1.5, 3.0, 4.0, 0.125, 0.0]
     score = score_of(*zip(parts(TRACE), surprisals, strict=True))
     assert read_score(score, TRACE) == (
-        StepSurprisal(0.5, 2.0),
-        StepSurprisal(0.25, 3.0),
-        StepSurprisal(4.0, 0.125),
+        StepSurprisal(0.5, 2.0, 3),
+        StepSurprisal(0.25, 3.0, 3),
+        StepSurprisal(4.0, 0.125, 3),
     )
 
 
@@ -54,7 +54,7 @@ def test_a_tag_of_several_tokens_costs_their_sum_and_words_their_largest() -> No
     score = score_of(
         (opening[:5], 1.0), (opening[5:], 2.0), (words[:1], 0.5), (words[1:], 0.75), (closing, 0.0)
     )
-    assert read_score(score, trace) == (StepSurprisal(3.0, 0.75),)
+    assert read_score(score, trace) == (StepSurprisal(3.0, 0.75, 5),)
 
 
 def test_a_token_across_a_border_counts_where_it_ends() -> None:
@@ -64,37 +64,45 @@ def test_a_token_across_a_border_counts_where_it_ends() -> None:
     cuts = [0, opening - 1, opening + 1, first - 1, first + 2, len(text)]
     tokens = [text[begin:end] for begin, end in pairwise(cuts)]
     score = score_of(*zip(tokens, [1.0, 2.0, 3.0, 4.0, 5.0], strict=True))
-    assert read_score(score, trace) == (StepSurprisal(1.0, 3.0), StepSurprisal(4.0, 5.0))
+    assert read_score(score, trace) == (StepSurprisal(1.0, 3.0, 3), StepSurprisal(4.0, 5.0, 2))
 
 
 def test_a_step_without_words_has_the_surprisal_of_its_closing_tag() -> None:
     trace = Trace("?", (Step(""), Step("x")))
     tokens = [part for part in parts(trace) if part]
     score = score_of(*zip(tokens, [1.0, 2.0, 3.0, 4.0, 5.0], strict=True))
-    assert read_score(score, trace) == (StepSurprisal(1.0, 2.0), StepSurprisal(3.0, 5.0))
+    assert read_score(score, trace) == (StepSurprisal(1.0, 2.0, 2), StepSurprisal(3.0, 5.0, 3))
 
 
 def test_words_that_look_like_tags_are_words() -> None:
     trace = Trace("?", (Step("<ACT_Compute-End>\n<\\Think_End>"), Step("x")))
     score = score_of(*zip(parts(trace), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], strict=True))
-    assert read_score(score, trace) == (StepSurprisal(1.0, 3.0), StepSurprisal(4.0, 6.0))
+    assert read_score(score, trace) == (StepSurprisal(1.0, 3.0, 3), StepSurprisal(4.0, 6.0, 3))
 
 
 @pytest.mark.parametrize(
     ("n_tokens", "expected"),
     [
-        (0, [(0.0, 0.0), (0.0, 0.0), (0.0, 0.0)]),
-        (1, [(1.0, 0.0), (0.0, 0.0), (0.0, 0.0)]),
-        (3, [(1.0, 1.0), (0.0, 0.0), (0.0, 0.0)]),
-        (4, [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0)]),
-        (5, [(1.0, 1.0), (1.0, 1.0), (0.0, 0.0)]),
+        (0, [(0.0, 0.0, 0), (0.0, 0.0, 0), (0.0, 0.0, 0)]),
+        (1, [(1.0, 0.0, 1), (0.0, 0.0, 0), (0.0, 0.0, 0)]),
+        (3, [(1.0, 1.0, 3), (0.0, 0.0, 0), (0.0, 0.0, 0)]),
+        (4, [(1.0, 1.0, 3), (1.0, 0.0, 1), (0.0, 0.0, 0)]),
+        (5, [(1.0, 1.0, 3), (1.0, 1.0, 2), (0.0, 0.0, 0)]),
     ],
 )
 def test_what_found_no_room_in_the_context_is_not_surprising(
-    n_tokens: int, expected: list[tuple[float, float]]
+    n_tokens: int, expected: list[tuple[float, float, int]]
 ) -> None:
     score = score_of(*((part, 1.0) for part in parts(TRACE)[:n_tokens]))
-    assert read_score(score, TRACE) == tuple(StepSurprisal(*pair) for pair in expected)
+    assert read_score(score, TRACE) == tuple(StepSurprisal(*said) for said in expected)
+
+
+def test_every_token_is_counted_in_one_step() -> None:
+    text = score_request(TRACE).text
+    score = score_of(*((text[at : at + 4], 1.0) for at in range(0, len(text), 4)))
+    said = read_score(score, TRACE)
+    assert sum(step.n_tokens for step in said) == len(score.logprobs)
+    assert min(step.n_tokens for step in said) > 5
 
 
 def test_a_token_that_is_certain_has_a_surprisal_of_plain_zero() -> None:

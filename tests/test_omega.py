@@ -1,7 +1,7 @@
-"""OmegaPRM: bisection of planted errors, and searches whose every number is worked out by hand."""
+"""OmegaPRM: searches whose every number is worked out by hand."""
 
 from collections.abc import Callable, Mapping
-from math import ceil, isclose, log2, sqrt
+from math import isclose, sqrt
 from typing import Any
 
 import polars as pl
@@ -12,9 +12,7 @@ from datagen.config import load_settings
 from datagen.engines.fake import FakeEngine, toy_engine, toy_question, toy_value
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import Reading, prompt_of, rollout_requests
-from datagen.search.best_of_n import BestOfNConfig
-from datagen.search.bisection import Bisection, bisect
+from datagen.prompts.native import Reading, prompt_of
 from datagen.search.evidence import Rollout, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.journal import Journal
@@ -32,7 +30,7 @@ from datagen.search.omega import (
     select,
 )
 from datagen.search.run import SearchTables, search_prefixes, verifier_of
-from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
+from datagen.search.scheduler import Budget, Scheduler
 from datagen.traces.markup import THINK_END, end_tag, start_tag
 from datagen.traces.model import Step, Trace
 from datagen.traces.prefixes import make_prefixes
@@ -45,6 +43,9 @@ OPEN, CLOSE = start_tag(COMPUTE), end_tag(COMPUTE)
 SAMPLING = Sampling(max_tokens=100)
 QUESTION = Trace("How many?")
 IS_18 = verifier_of({"answer": "18", "verifier": "numeric"})
+
+TARGET = 7
+IS_TARGET = verifier_of({"answer": str(TARGET), "verifier": "numeric"})
 
 Write = Callable[[CompletionRequest], str]
 
@@ -69,38 +70,10 @@ def words_in(request: CompletionRequest) -> str:
     return thought.replace(OPEN, "").replace(CLOSE, " ").replace("\n", "").strip()
 
 
-def wrong_trace(n_steps: int) -> Trace:
-    return at(" ".join(f"s{idx}" for idx in range(n_steps)), "17")
-
-
-def planted(first_error_idx: int) -> Write:
-    """A policy that never errs, and never recovers from the error in that step."""
-    return lambda r: said("x", "18" if len(words_in(r).split()) <= first_error_idx else "17")
-
-
 def by_table(table: Mapping[str, str]) -> Write:
     """Sample i from a state ends as letter i of its entry says: right, wrong or unreadable."""
     answers = {"R": "18", "W": "17", "?": "several"}
     return lambda r: said("x y", answers[table[words_in(r)][r.sample_idx]])
-
-
-def run_bisect(
-    write: Write | FakeEngine, trace: Trace, *, k: int = 1, stop: bool = False, **options: Any
-) -> tuple[Bisection, FakeEngine]:
-    engine = write if isinstance(write, FakeEngine) else FakeEngine(write)
-    budget = options.pop("budget", None)
-    verify = options.pop("verify", IS_18)
-    search = bisect(
-        trace,
-        n_rollouts=k,
-        stop_at_first_success=stop,
-        sampling=SAMPLING,
-        verify=verify,
-        **options,
-    )
-    with Journal(":memory:") as journal:
-        scheduler = Scheduler[Bisection](engine, journal, budget=budget)
-        return scheduler.run([("b", search)])["b"], engine
 
 
 def run_omega(
@@ -125,160 +98,6 @@ def asked(engine: FakeEngine) -> list[CompletionRequest]:
 
 def nodes_of(tree: OmegaTree) -> dict[str, OmegaNode]:
     return {words_of(node.state): node for node in tree.nodes() if isinstance(node, OmegaNode)}
-
-
-# ---- bisection
-
-
-@pytest.mark.parametrize("n_steps", range(1, 13))
-def test_every_planted_error_is_found_with_as_few_asks_as_halving_takes(n_steps: int) -> None:
-    most = 0
-    for planted_idx in range(n_steps):
-        found, engine = run_bisect(planted(planted_idx), wrong_trace(n_steps), k=3)
-        assert found.first_error_idx == planted_idx
-        assert len(asked(engine)) == len(found.rollouts) == 3 * len(found.measured)
-        most = max(most, len(found.measured))
-    assert most == ceil(log2(n_steps))
-
-
-def test_the_papers_example_is_bisected_at_steps_4_6_and_7() -> None:
-    # Figure 2 (b): eight steps, estimates 0.25, 0.5 and 0, the error in the seventh.
-    table = {"s0 s1 s2 s3": "WRWW", "s0 s1 s2 s3 s4 s5": "RWWR", "s0 s1 s2 s3 s4 s5 s6": "WWWW"}
-    found, engine = run_bisect(by_table(table), wrong_trace(8), k=4)
-    assert found.first_error_idx == 6
-    assert {n: tally.mean for n, tally in found.measured.items()} == {4: 0.25, 6: 0.5, 7: 0.0}
-    assert list(found.measured) == [4, 6, 7]
-    assert [words_in(r) for r in asked(engine)] == [state for state in table for _ in range(4)]
-    assert [r.sample_idx for r in asked(engine)] == [0, 1, 2, 3] * 3
-
-
-def test_it_draws_the_samples_that_any_other_search_would_draw_from_these_prefixes() -> None:
-    _, engine = run_bisect(planted(0), wrong_trace(4), k=2)
-    assert asked(engine) == [
-        request
-        for n_steps in (2, 1)
-        for request in rollout_requests(wrong_trace(4).prefix(n_steps), 2, sampling=SAMPLING)
-    ]
-
-
-@pytest.mark.parametrize("first", [1, 3, 6, 7])
-def test_prefixes_shorter_than_the_first_are_taken_to_be_sound(first: int) -> None:
-    for planted_idx in range(first - 1, 7):
-        found, _ = run_bisect(planted(planted_idx), wrong_trace(7), first=first)
-        assert found.first_error_idx == planted_idx
-        assert all(first <= n_steps < 7 for n_steps in found.measured)
-        assert len(found.measured) <= ceil(log2(7 - first + 1))
-
-
-@pytest.mark.parametrize(("first", "n_steps"), [(0, 3), (4, 3), (1, 0)])
-def test_a_first_prefix_outside_the_trace_is_refused(first: int, n_steps: int) -> None:
-    with pytest.raises(ValueError, match=rf"first={first}.*{n_steps}"):
-        run_bisect(planted(0), wrong_trace(n_steps), first=first)
-
-
-def test_rollouts_that_cannot_be_judged_are_neither_right_nor_wrong() -> None:
-    found, _ = run_bisect(by_table({"s0": "??W", "s0 s1": "?W?"}), wrong_trace(3), k=3)
-    assert found.first_error_idx == 0
-    assert {n: (t.n_rollouts, t.n_correct) for n, t in found.measured.items()} == {1: (1, 0)}
-
-
-@pytest.mark.parametrize("stop", [False, True])
-def test_a_prefix_of_which_nothing_can_be_judged_leaves_the_error_open(stop: bool) -> None:
-    found, engine = run_bisect(by_table({"s0 s1": "???"}), wrong_trace(4), k=3, stop=stop)
-    assert found.first_error_idx is None
-    assert found.measured[2].mean is None
-    assert len(found.rollouts) == len(asked(engine)) == 3
-
-
-def test_stopping_at_the_first_success_asks_one_by_one_and_no_further() -> None:
-    table = {"s0 s1": "?WRW", "s0 s1 s2": "WWW?"}
-    found, engine = run_bisect(by_table(table), wrong_trace(4), k=4, stop=True)
-    assert found.first_error_idx == 2
-    assert [(words_in(r), r.sample_idx) for r in asked(engine)] == [
-        *(("s0 s1", idx) for idx in range(3)),
-        *(("s0 s1 s2", idx) for idx in range(4)),
-    ]
-    assert {len(batch) for batch in engine.batches} == {1}
-    assert (found.measured[2].n_rollouts, found.measured[2].n_correct) == (2, 1)
-
-
-TARGET = 7
-IS_TARGET = verifier_of({"answer": str(TARGET), "verifier": "numeric"})
-
-
-def wrong_walks() -> list[Trace]:
-    """Wrong traces of the toy policy over questions of one answer."""
-    found: list[Trace] = []
-    for walk in range(12):
-        tree, _ = run_omega(
-            toy_engine(batch_size=64),
-            root=Trace(toy_question(TARGET, walk)),
-            verify=IS_TARGET,
-            n_searches=0,
-            n_screening=12,
-        )
-        found += {
-            r.trace: None for r in tree.rollouts if r.ended and r.verdict.outcome is Outcome.WRONG
-        }
-    assert len(found) > 30
-    return found
-
-
-def test_stopping_at_the_first_success_gives_the_same_errors_for_fewer_tokens() -> None:
-    n_tokens = {False: 0, True: 0}
-    n_seen = set[int | None]()
-    for trace in wrong_walks():
-        results: dict[bool, Bisection] = {}
-        for stop in (False, True):
-            results[stop], _ = run_bisect(toy_engine(), trace, k=2, stop=stop, verify=IS_TARGET)
-            n_tokens[stop] += sum(r.n_tokens for r in results[stop].rollouts)
-        every, stopped = results[False], results[True]
-        assert stopped.first_error_idx == every.first_error_idx
-        assert list(stopped.measured) == list(every.measured)
-        drawn = {r.request.identity: r.reading for r in every.rollouts}
-        assert all(drawn[r.request.identity] == r.reading for r in stopped.rollouts)
-        n_seen.add(stopped.first_error_idx)
-    assert len(n_seen) > 3
-    assert n_tokens[True] < 0.8 * n_tokens[False]
-
-
-def test_on_the_toy_policy_the_error_is_the_step_over_the_target() -> None:
-    """Every other state succeeds with probability 1/2 or more, so that 32 tries do not fail."""
-    for trace in wrong_walks():
-        found, _ = run_bisect(toy_engine(batch_size=64), trace, k=32, verify=IS_TARGET)
-        lost = [n for n in range(len(trace.steps) + 1) if toy_value(trace.prefix(n)) == 0]
-        assert found.first_error_idx == lost[0] - 1
-
-
-@pytest.mark.parametrize("stop", [False, True])
-def test_a_budget_spent_within_a_bisection_leaves_what_was_drawn(stop: bool) -> None:
-    table = {"s0 s1": "WR", "s0 s1 s2": "WW"}
-    n_left = {False: 2, True: 3}[stop]  # all of the first prefix; one by one, half of the second
-
-    def write(request: CompletionRequest) -> str:
-        return by_table(table)(request)
-
-    n_tokens = len(said("x y", "17").split()) + 1
-    engine = FakeEngine(write, batch_size=1)
-    budget = Budget(max_tokens=n_left * n_tokens)
-    found, engine = run_bisect(engine, wrong_trace(4), k=2, stop=stop, budget=budget)
-    assert found.first_error_idx is None
-    assert len(found.rollouts) == n_left
-    assert list(found.measured) == [2]
-
-
-def test_a_budget_spent_before_the_first_answer_leaves_an_empty_bisection() -> None:
-    search = bisect(
-        wrong_trace(4),
-        n_rollouts=2,
-        stop_at_first_success=False,
-        sampling=SAMPLING,
-        verify=IS_18,
-    )
-    next(search)
-    with pytest.raises(StopIteration) as end:
-        search.throw(BudgetSpent())
-    assert end.value.value == Bisection(None, [], {})
 
 
 # ---- values
@@ -682,7 +501,6 @@ PREFIXES = make_prefixes(SEEDS, n_prefixes=1)
 CONFIG = GenerateConfig(
     algorithm="omega",
     omega=OmegaConfig(n_screening=8, n_searches=6, n_rollouts=4, rollout=SAMPLING),
-    n_label_rollouts=2,
 )
 
 
@@ -693,11 +511,12 @@ def tables(**options: Any) -> SearchTables:
         )
 
 
-def test_a_run_by_omega_keeps_the_contracts_and_has_both_stages() -> None:
+def test_a_run_by_omega_keeps_the_contracts_and_gives_equal_tables_again() -> None:
     found = tables()
     RolloutContract.validate(found.rollouts)
     Node.validate(found.nodes)
-    assert set(found.rollouts["algorithm"]) == {"omega", "shepherd"}
+    assert set(found.rollouts["algorithm"]) == {"omega"}
+    assert found.rollouts["node_id"].null_count() == 0
     assert set(found.nodes["prefix_id"]) == set(PREFIXES["prefix_id"])
     assert found.rollouts["rollout_id"].is_unique().all()
     again = tables()
@@ -711,9 +530,7 @@ def test_the_nodes_of_omega_are_written_down_step_by_step_with_their_estimates()
     depths = dict(found.nodes.select("node_id", "depth").iter_rows())
     n_measured = n_passed = 0
     for row in found.nodes.iter_rows(named=True):
-        own = found.rollouts.filter(
-            (pl.col("node_id") == row["node_id"]) & (pl.col("algorithm") == "omega")
-        )
+        own = found.rollouts.filter(pl.col("node_id") == row["node_id"])
         if row["parent_id"] is not None:
             assert row["depth"] == depths[row["parent_id"]] + 1
             assert row["n_tokens"] > 0
@@ -738,11 +555,11 @@ def test_the_nodes_of_omega_are_written_down_step_by_step_with_their_estimates()
 def test_the_progress_bar_of_a_run_by_omega_expects_its_screening_and_its_searches() -> None:
     expected: list[int] = []
     tables(on_progress=lambda progress: expected.append(progress.n_expected))
-    # Per prefix 8 from the root, 6 searches of one ask of 4 rollouts where two steps are left and
-    # of none where one is, and 2 measured traces at 2 completions per step that is left.
+    # Per prefix 8 from the root, and 6 searches of one ask of 4 rollouts where two steps are left
+    # and of none where one is.
     left = [r["n_seed_steps"] - r["n_steps"] for r in PREFIXES.iter_rows(named=True)]
     assert sorted(set(left)) == [1, 2]
-    assert set(expected) == {sum(8 + 6 * (n - 1) * 4 + 2 * 2 * n for n in left)}
+    assert set(expected) == {sum(8 + 6 * (n - 1) * 4 for n in left)}
 
 
 def test_evidence_on_the_searched_states_is_on_policy() -> None:
@@ -753,16 +570,6 @@ def test_evidence_on_the_searched_states_is_on_policy() -> None:
     passed = [n for n in nodes if not n.rollouts]
     assert all(tallies[state_key(n.state)].n_rollouts > 0 for n in passed)
     assert any(tallies[state_key(n.state)].n_rollouts > len(n.rollouts) > 0 for n in nodes)
-
-
-def test_measured_traces_are_completed_as_the_chosen_algorithm_samples() -> None:
-    for algorithm, temperature in (("puct", 1.0), ("omega", 0.5), ("best_of_n", 0.25)):
-        config = GenerateConfig(
-            algorithm=algorithm,
-            omega=OmegaConfig(rollout=Sampling(temperature=0.5)),
-            best_of_n=BestOfNConfig(rollout=Sampling(temperature=0.25)),
-        )
-        assert config.rollout == Sampling(temperature=temperature)
 
 
 def test_the_settings_choose_the_algorithm_and_its_effort() -> None:
@@ -778,7 +585,7 @@ def test_the_settings_choose_the_algorithm_and_its_effort() -> None:
     sampling = Sampling(temperature=0.5, max_tokens=77)
     assert config.algorithm == "omega"
     assert config.omega == OmegaConfig(n_screening=9, n_searches=7, n_rollouts=3, rollout=sampling)
-    assert config.rollout == sampling
+    assert config.puct.rollout == config.best_of_n.rollout == sampling
     with Journal(":memory:") as journal:
         search = generate(Trace(toy_question(TARGET)), config, IS_TARGET)
         tree = Scheduler[Any](toy_engine(), journal).run([("t", search)])["t"]

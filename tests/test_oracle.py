@@ -6,6 +6,9 @@ anything else is the kind of mistake.
 """
 
 import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -192,11 +195,16 @@ def read_case(case: str) -> tuple[list[Step], list[StepTruth]]:
     return steps, truths
 
 
+def verdicts(problem: Problem, steps: Sequence[Step]) -> list[StepTruth]:
+    """The truths without what is due, which is tested by itself."""
+    return [replace(truth, due=None) for truth in judge_trace(problem, steps)]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_oracle_judges(name: str):
     problem, case, error_idx = CASES[name]
     steps, truths = read_case(case)
-    assert judge_trace(problem, steps) == tuple(truths)
+    assert verdicts(problem, steps) == truths
     assert first_error(problem, steps) == error_idx
 
 
@@ -214,7 +222,7 @@ def test_flawless_writing_is_ok_at_every_step():
         rng = random.Random(seed)
         problem = draw_problem(rng)
         trace = write_trace(problem, rng)
-        assert set(judge_trace(problem, trace.steps)) == {StepTruth(True, True, None)}
+        assert set(verdicts(problem, trace.steps)) == {StepTruth(True, True, None)}
         assert first_error(problem, trace.steps) == -1
         assert is_correct(problem, trace.answer)
 
@@ -313,6 +321,84 @@ def test_a_planted_mistake_is_found_where_it_is_and_named(kind: str):
         assert truths[error_idx].mistake == kind
         assert all(truth.ok and truth.sound for truth in truths[:error_idx])
         assert not any(truth.sound for truth in truths[error_idx:])
+
+
+# ---- what is due
+
+DUE: dict[str, tuple[str, list[str | None]]] = {
+    "steps without a number of their own have nothing due": (
+        "RestateGoal find it | ExtractGivens start 1 | Plan add 1 | CheckStep 25-7=18, fits | "
+        "DetectError wait | CaseSplit two cases",
+        [None] * 6,
+    ),
+    "each equation in its turn": (
+        "Compute 18+7=25 | Compute 25-12=13 | Compute 13*3=39 | Answer 39",
+        ["18+7=25", "25-12=13", "13*3=39", "39"],
+    ),
+    "after a mistake its own equation stays due": (
+        "Compute 18+7=26 | Compute 26-12=14 | CorrectError 18+7=25 | Compute 25-12=13",
+        ["18+7=25", "18+7=25", "18+7=25", "25-12=13"],
+    ),
+    "a product is held against the group's product, in its own order": (
+        "Compute 18+7=25 | Compute 2*6=13 | Compute 6*2=13 | Compute 9*9=81 | Compute 25-6=19",
+        ["18+7=25", "2*6=12", "6*2=12", "2*6=12", "25-12=13"],
+    ),
+    "what cannot be read as an equation ought to be one": (
+        "Compute eighteen and seven", ["18+7=25"],
+    ),
+    "a running number is the value reached so far": (
+        "Consolidate so Tom has 20 apples | Compute 18+7=25 | Consolidate 24",
+        ["18", "18+7=25", "25"],
+    ),
+    "an early answer ought to be the next equation": (
+        "Compute 18+7=25 | Answer 25", ["18+7=25", "25-12=13"],
+    ),
+    "no equation is due after the last event": (
+        "Compute 18+7=25 | Compute 25-12=13 | Compute 13*3=39 | Compute 39+1=40 | Answer 40",
+        ["18+7=25", "25-12=13", "13*3=39", None, "39"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DUE)
+def test_what_is_due(name: str):
+    case, due = DUE[name]
+    written = (line.partition(" ") for line in case.split(" | "))
+    steps = [Step(text, Factor(name)) for name, _, text in written]
+    assert [truth.due for truth in judge_trace(TOM, steps)] == due
+
+
+def test_what_is_due_in_place_of_a_first_error_makes_it_right():
+    n_mended = 0
+    for seed in range(1500):
+        rng = random.Random(seed)
+        problem = draw_problem(rng)
+        steps = list(write_trace(problem, rng, temper=Temper(slip=0.3)).steps)
+        error_idx = first_error(problem, steps)
+        due = judge_trace(problem, steps)[error_idx].due if error_idx >= 0 else None
+        if due is None:
+            continue
+        factor = Factor.COMPUTE if "=" in due else steps[error_idx].factor
+        mended = [*steps[:error_idx], Step(due, factor)]
+        assert judge_trace(problem, mended)[error_idx].ok
+        n_mended += 1
+    assert n_mended > 500
+
+
+def test_what_is_due_in_flawless_writing_is_what_stands_there():
+    def numbers(text: str) -> list[str]:
+        return sorted(re.findall(r"[0-9]+", text))
+
+    n_due = 0
+    for seed in range(500):
+        rng = random.Random(seed)
+        problem = draw_problem(rng)
+        steps = write_trace(problem, rng).steps
+        for step, truth in zip(steps, judge_trace(problem, steps), strict=True):
+            if truth.due is not None:
+                assert numbers(step.text) == numbers(truth.due)
+                n_due += 1
+    assert n_due > 1000
 
 
 NUMBERS = st.integers(-2, 40)

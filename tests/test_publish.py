@@ -102,6 +102,7 @@ TABLES: dict[str, pl.DataFrame] = {
             step_row("t4", False),
         ]
     ),
+    "prm_verified": Prm.from_rows([step_row("t1", True, True), step_row("t2", True, False)]),
     "rl": Rl.from_rows([question(0, 0.5, 4), question(1, None, 0), question(2, 0.0, 6)]),
     "traces": Trace.from_rows(
         [
@@ -119,6 +120,7 @@ CONSUMER_COLUMNS = {
     "sft": ["messages", "id"],
     "sft_plain": ["messages", "id"],
     "prm": ["prompt", "completions", "labels", "id", "step_scores"],
+    "prm_verified": ["prompt", "completions", "labels", "id", "step_scores"],
     "rl": [
         *("prompt", "solution", "answer", "data_source", "ability", "reward_model", "extra_info"),
     ],
@@ -263,7 +265,7 @@ def test_files_hold_no_arrow_schema_and_no_large_types(published: Path) -> None:
 def test_metadata_counts_what_was_written(published: Path) -> None:
     data = yaml_of(published)
     assert [config["config_name"] for config in data["configs"]] == list(CONFIGS)
-    assert [config.get("default") for config in data["configs"]] == [True, None, None, None, None]
+    assert [config.get("default") for config in data["configs"]] == [True] + [None] * 5
     for info in data["dataset_info"]:
         name = info["config_name"]
         assert info["splits"][0]["num_examples"] == TABLES[name].height
@@ -294,7 +296,10 @@ def test_the_repository_says_what_is_in_the_folder(tmp_path: Path) -> None:
     found = contents(repo.folder)
     assert [path.as_posix() for path in repo.files] == sorted(found)
     assert repo.n_bytes == sum(map(len, found.values()))
-    assert repo.rows == {"sft": 2, "sft_plain": 1, "prm": 4, "rl": 3, "traces": 6}
+    assert repo.rows == {
+        **{"sft": 2, "sft_plain": 1, "prm": 4, "prm_verified": 2},
+        **{"rl": 3, "traces": 6},
+    }
     assert repo.empty == ()
 
 
@@ -318,7 +323,7 @@ def test_nothing_to_publish_is_an_error(tables: Any, tmp_path: Path) -> None:
 
 
 def test_an_unknown_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PublishError, match="'nodes'; use sft, sft_plain, prm, rl, traces"):
+    with pytest.raises(PublishError, match=r"'nodes'; use sft, .*, prm, prm_verified, rl, traces"):
         write(tmp_path / "repo", {"nodes": TABLES["sft"]})
     with pytest.raises(PublishError, match="max_rows_per_file=0"):
         write(tmp_path / "repo", max_rows_per_file=0)
@@ -526,6 +531,8 @@ def test_card_says_what_the_tables_hold() -> None:
     text = card(TABLES, lineage=LINEAGE)
     for statement in (
         "| `prm` | 4 |",
+        "| `prm_verified` | 2 |",
+        "that step and all behind it are wrong",
         "5 generated and 1 human traces",
         "Steps per trace: median 1.5, at most 4",
         "33.3 % of the 3 that could be decided",

@@ -11,7 +11,20 @@ import polars as pl
 import pytest
 
 import schemas
-from schemas import CONTRACTS, Contract, ContractError, Node, Prm, Rl, Seed, Sft, StepLabel, Trace
+from schemas import (
+    CONTRACTS,
+    Contract,
+    ContractError,
+    Node,
+    Prm,
+    Probe,
+    Rl,
+    Rollout,
+    Seed,
+    Sft,
+    StepLabel,
+    Trace,
+)
 from schemas.__main__ import FOLDER, render
 
 Row = dict[str, Any]
@@ -127,8 +140,16 @@ GOOD: dict[str, Row] = {
         "mc_value": 0.75,
         "wilson_low": 0.3,
         "wilson_high": 0.95,
+        "surprisal": 0.5,
+        "action_surprisal": 0.25,
+        "p_before_error": 0.875,
+        "value": 0.625,
+        "advantage": 0.125,
+        "prover_advantage": 0.0625,
+        "relative_progress": 1.25,
         "hard_label": True,
-        "label_source": "rollouts",
+        "confidence": 0.875,
+        "label_source": "posterior",
     },
     "critiques": {
         "trace_id": "t1",
@@ -191,7 +212,27 @@ GOOD: dict[str, Row] = {
     },
 }
 
+GOOD["probes"] = GOOD["rollouts"] | {"node_id": None, "algorithm": "first_error"}
+
 QUEUED: Row = {"verified": False, "review_rank": 3}
+
+NOT_MEASURED: Row = {
+    "surprisal": None,
+    "action_surprisal": None,
+    "p_before_error": None,
+    "value": None,
+    "advantage": None,
+    "prover_advantage": None,
+    "relative_progress": None,
+    "confidence": None,
+}
+NO_TRIALS: Row = {
+    "n_trials": 0,
+    "n_successes": 0,
+    "mc_value": None,
+    "wilson_low": None,
+    "wilson_high": None,
+}
 
 ALSO_GOOD: list[tuple[str, Row]] = [
     ("seeds", {"facts": []}),
@@ -213,18 +254,12 @@ ALSO_GOOD: list[tuple[str, Row]] = [
     ),
     ("rollouts", {"outcome": "truncated", "answer": None, "step_min_logprob": [None]}),
     ("traces", {"rollout_id": None, "engine": None, "provenance": "human", "n_human_steps": 2}),
-    (
-        "step_labels",
-        {
-            "n_trials": 0,
-            "n_successes": 0,
-            "mc_value": None,
-            "wilson_low": None,
-            "wilson_high": None,
-            "hard_label": None,
-            "label_source": "none",
-        },
-    ),
+    ("step_labels", NOT_MEASURED | NO_TRIALS | {"hard_label": None, "label_source": "none"}),
+    ("step_labels", NOT_MEASURED | {"label_source": "rollouts"}),
+    ("step_labels", NO_TRIALS),  # a posterior needs no rollout of this very step
+    ("step_labels", {"advantage": -0.5, "prover_advantage": -0.75, "relative_progress": 0.0}),
+    # the rounding of a posterior
+    ("step_labels", {"p_before_error": 1 + 1e-12, "value": -1e-12, "confidence": 1 + 1e-12}),
     # the rounding that a Wilson interval has at its ends
     ("step_labels", {"n_successes": 4, "mc_value": 1.0, "wilson_high": 1 - 1e-16}),
     ("step_labels", {"n_successes": 0, "mc_value": 0.0, "wilson_low": -1e-18}),
@@ -292,6 +327,19 @@ BAD: list[tuple[str, str, Row]] = [
     ("step_labels", "interval_holds_mc_value", {"wilson_high": 0.7}),
     ("step_labels", "interval_holds_mc_value", {"wilson_low": -0.1, "wilson_high": None}),
     ("step_labels", "interval_holds_mc_value", {"wilson_high": 1.1}),
+    ("step_labels", "probabilities_within_0_and_1", {"p_before_error": 1.01}),
+    ("step_labels", "probabilities_within_0_and_1", {"value": -0.01}),
+    ("step_labels", "probabilities_within_0_and_1", {"confidence": 1.5}),
+    *(
+        ("step_labels", "posterior_columns_go_together", {name: None})
+        for name in ("p_before_error", "value", "advantage", "confidence")
+    ),
+    ("step_labels", "posterior_columns_go_together", {"label_source": "rollouts"}),
+    ("step_labels", "posterior_columns_go_together", NOT_MEASURED),
+    ("step_labels", "surprisal|min", {"surprisal": -0.1}),
+    ("step_labels", "action_surprisal|min", {"action_surprisal": -0.1}),
+    ("step_labels", "relative_progress|min", {"relative_progress": -0.1}),
+    ("step_labels", "advantage|nan", {"advantage": float("nan")}),
     ("critiques", "quote_is_of_a_step", {"first_error": -1}),
     ("critiques", "quote_is_of_a_step", {"first_error": None}),
     ("critiques", "engine_and_completion_go_together", {"engine": None}),
@@ -336,6 +384,8 @@ BAD: list[tuple[str, str, Row]] = [
     ("rl", "reward_model|inner_style_nullability", {"reward_model": {"ground_truth": "18"}}),
 ]
 
+BAD += [("probes", rule, change) for table, rule, change in BAD if table == "rollouts"]
+
 TABLES = pytest.mark.parametrize("table", CONTRACTS)
 
 
@@ -373,6 +423,16 @@ def test_a_broken_rule_is_named_with_table_count_and_value(
 @TABLES
 def test_every_rule_between_columns_has_a_violation_in_these_tests(table: str) -> None:
     assert set(CONTRACTS[table].rules()) <= {rule for name, rule, _ in BAD if name == table}
+
+
+def test_probes_are_rollouts_by_another_name() -> None:
+    assert Probe.polars_schema() == Rollout.polars_schema()
+    assert Probe.primary_key() == Rollout.primary_key()
+    assert Probe.rules() == Rollout.rules()
+    assert Probe.json_schema()["x-rules"] == Rollout.json_schema()["x-rules"] != {}
+    rollouts = Rollout.from_rows([GOOD["rollouts"]])
+    assert Probe.validate(rollouts).equals(rollouts)
+    assert CONTRACTS["rollouts"] is Rollout and CONTRACTS["probes"] is Probe
 
 
 @TABLES
@@ -624,8 +684,8 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
-        *("seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "step_labels"),
-        *("critiques", "trace_labels", "sft", "prm", "rl"),
+        *("seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "critiques"),
+        *("probes", "step_labels", "trace_labels", "sft", "prm", "rl"),
     ]
     for table, contract in CONTRACTS.items():
         assert issubclass(contract, Contract)

@@ -1,6 +1,6 @@
 """What `datagen show` draws, from hand-made tables, on 80 columns."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from io import StringIO
 from typing import Any
 
@@ -12,7 +12,7 @@ from datagen.errors import ConfigError
 from datagen.factors.taxonomy import Factor
 from datagen.show import Found, Tables, draw_tree, find
 from datagen.show.styles import FAMILY
-from schemas import Node, Prefix, Rollout, StepLabel, Trace
+from schemas import Critique, Node, Prefix, Probe, Rollout, StepLabel, Trace, TraceLabel
 
 Row = dict[str, Any]
 
@@ -198,6 +198,105 @@ TABLES = Tables(
 )
 
 
+def posterior(step_idx: int, before: float, value: float, *, good: bool) -> Row:
+    """A label of a measured trace."""
+    return LABELS[step_idx] | {
+        "surprisal": 1.0,
+        "action_surprisal": 0.5,
+        "p_before_error": before,
+        "value": value,
+        "advantage": 0.0,
+        "prover_advantage": 0.0,
+        "relative_progress": 1.0,
+        "hard_label": good,
+        "confidence": before if good else 1 - before,
+        "label_source": "posterior",
+    }
+
+
+TRACE_LABEL: Row = {
+    "trace_id": "9f8e7d6c5b",
+    "seed_id": "world-001",
+    "outcome": "wrong",
+    "n_steps": 5,
+    "n_rollouts": 9,
+    "n_tokens": 90,
+    "first_error": 2,
+    "first_error_mass": 0.8125,
+    "no_error_mass": 0.0625,
+    "p_first_error": [0.0, 0.0, 0.8125, 0.125, 0.0, 0.0625],
+    "judge_first_error": 2,
+    "judge_share": 0.75,
+    "n_votes": 4,
+    "agrees": True,
+    "verified": True,
+    "review_rank": None,
+}
+
+
+def vote(judge: str, vote_idx: int, first_error: int | None, reason: str) -> Row:
+    asked = judge != "checker"
+    return {
+        "trace_id": "9f8e7d6c5b",
+        "seed_id": "world-001",
+        "judge": judge,
+        "vote_idx": vote_idx,
+        "first_error": first_error,
+        "quote": "",
+        "reason": reason,
+        "n_tokens": 9 if asked else 0,
+        "completion_key": f"{judge}-{vote_idx}" if asked else None,
+        "engine": "fake:1" if asked else None,
+    }
+
+
+VOTES = [
+    vote("checker", 0, 2, "3*6 is 18, not 17"),
+    vote("native_critique", 0, 2, "the result is wrong"),
+    vote("native_critique", 1, -1, ""),
+    vote("native_critique", 2, 2, "another reason"),
+    vote("native_critique", 3, None, "un\nreadable"),
+]
+
+PROBE = rollout(
+    "5fff",
+    "wrong",
+    node_id=None,
+    prefix_id="world-001@2",
+    rollout_id="world-001@2/5fff",
+    algorithm="first_error",
+    n_given_steps=4,
+    steps=[*TRACES[0]["steps"][:4], "15"],
+    factors=TRACES[0]["factors"],
+    step_source=["world-001#0", "world-001#1", "1bbb", "1bbb", "5fff"],
+    step_n_tokens=[2],
+    step_min_logprob=[-0.5],
+    answer="15",
+    reason="15 differs from 16",
+)
+
+MEASURED = replace(
+    TABLES,
+    step_labels=StepLabel.from_rows(
+        [
+            posterior(0, 1.0, 0.625, good=True),
+            posterior(1, 1.0, 0.75, good=True),
+            posterior(2, 0.1875, 0.125, good=False),
+            posterior(3, 0.0625, 0.0625, good=False),
+            posterior(4, 0.0625, 0.0, good=False),
+        ]
+    ),
+    probes=Probe.from_rows([PROBE]),
+    trace_labels=TraceLabel.from_rows([TRACE_LABEL]),
+    critiques=Critique.from_rows(VOTES),
+)
+
+
+def with_verdict(**over: Any) -> Tables:
+    """The measured tables with another trace label."""
+    return replace(MEASURED, trace_labels=TraceLabel.from_rows([TRACE_LABEL | over]))
+
+
 def drawn(id: str, *, tables: Tables = TABLES, rollouts: bool = False, width: int = 80) -> str:
     """What a pipe of this width gets, without the spaces at line ends."""
     console = Console(record=True, width=width, file=StringIO())
@@ -356,6 +455,19 @@ def test_a_node_shows_the_steps_that_lead_to_it_and_its_own_tree() -> None:
     ]
 
 
+def test_a_step_that_no_replica_wrote_names_the_rollout_that_did() -> None:
+    along = node(
+        "d9e8f7a6b5", "a0b1c2d3e4", "Compute", "3*6=18",
+        prior=None, replica_idx=-1, completion_key="1bbb", right=(0, 1),
+    )  # fmt: skip
+    text = drawn("d9e8", tables=replace(TABLES, nodes=Node.from_rows([NODES[0], along])))
+    assert line_of(text, "last step") == (
+        "last step  7 tokens within rollout 1bbb, the least likely with log-probability"
+    )
+    assert "replica" not in text
+    assert "7 tokens by replica 0" in drawn("d1e2")
+
+
 def test_a_rejected_node_is_said_to_be_one() -> None:
     assert "proposed by a replica and not taken" in drawn("b2c3")
 
@@ -391,6 +503,151 @@ def test_a_trace_without_labels_is_shown_all_the_same() -> None:
     assert "labels   none yet" in text
 
 
+# --- measured traces -----------------------------------------------------------------------------
+
+
+def test_a_measured_trace_shows_probability_value_and_confidence_of_each_step() -> None:
+    text = drawn("9f8e7d6c5b", tables=MEASURED)
+    table = text[text.index("#  by") : text.index("\n\noutcome")]
+    assert (
+        table
+        == """\
+#  by     factor         step               before  value  right     95%  label
+0  human  RestateGoal    the goal is to       100%   0.62                 ✓ 100%
+                         find the number
+                         of apples that
+                         remain after two
+                         of them were
+                         eaten
+1  human  ExtractGivens  3 bags; 6 apples     100%   0.75    3/4  30–95%  ✓ 100%
+                         each; 2 eaten
+2  model  Compute        3*6=17                19%   0.12    0/4   0–49%  ✗ 81%
+3  model  Compute        17-2=15                6%   0.06    0/1   0–79%  ✗ 94%
+4  model  Answer         15                     6%   0.00                 ✗ 94%"""
+    )
+    assert "before: probability that the first error comes later, or never · value:" in text
+    assert "how sure that is" in text
+    assert "labels  " not in text
+
+
+def test_a_trace_that_was_not_measured_has_no_empty_columns_for_it() -> None:
+    text = drawn("9f8e7d6c5b", tables=replace(MEASURED, step_labels=TABLES.step_labels))
+    assert "before" not in text and "value" not in text
+    assert "✓ rollouts" in text
+    assert "what it rests on" in text
+
+
+def test_below_a_measured_trace_stands_its_first_error_and_what_the_judges_say() -> None:
+    text = drawn("9f8e7d6c5b", tables=MEASURED)
+    verdict = text[text.index("first error") : text.index("prefix  ")]
+    assert (
+        verdict
+        == """\
+first error      step 2 with probability 81%, none with 6%
+judges           step 2, by 75% of 4 votes, which agrees
+checker          step 2: 3*6 is 18, not 17
+native_critique  step 2 (2 votes): the result is wrong
+native_critique  no error
+native_critique  cannot say: un readable
+review           verified: rollouts and judges agree, and the rollouts are sure
+                 enough
+"""
+    )
+
+
+def test_a_disputed_trace_shows_its_place_in_the_queue_of_all_that_wait() -> None:
+    others = [
+        TRACE_LABEL | {"trace_id": "other-1", "verified": False, "review_rank": 0},
+        TRACE_LABEL | {"trace_id": "other-2"},
+    ]
+    disputed = TRACE_LABEL | {
+        "judge_first_error": 3,
+        "agrees": False,
+        "verified": False,
+        "review_rank": 1,
+    }
+    tables = replace(MEASURED, trace_labels=TraceLabel.from_rows([*others, disputed]))
+    text = drawn("9f8e7d6c5b", tables=tables)
+    assert "judges           step 3, by 75% of 4 votes, which does not agree" in text
+    assert "review           place 2 of 2 in the queue for people" in text
+
+
+def test_no_error_and_no_verdict_are_said_in_words() -> None:
+    tables = with_verdict(
+        first_error=-1,
+        first_error_mass=0.9375,
+        no_error_mass=0.9375,
+        p_first_error=[0.0, 0.0, 0.0, 0.0625, 0.0, 0.9375],
+        judge_first_error=None,
+        judge_share=None,
+        n_votes=0,
+        agrees=None,
+        verified=False,
+        review_rank=0,
+    )
+    text = drawn("9f8e7d6c5b", tables=replace(tables, critiques=None))
+    assert "first error  none, with probability 94%" in text
+    assert "judges       undecided, 0 votes counted" in text
+    assert "review       place 1 of 1 in the queue for people" in text
+    assert "native_critique" not in text
+
+
+def test_a_long_reason_is_cut() -> None:
+    votes = [vote("instruct_critique", 0, 2, "because " * 500)]
+    text = drawn("9f8e7d6c5b", tables=replace(MEASURED, critiques=Critique.from_rows(votes)))
+    assert text.count("because") < 30
+    assert "…" in text
+
+
+def test_votes_on_other_traces_are_not_shown() -> None:
+    votes = [VOTES[0] | {"trace_id": "other"}]
+    text = drawn("9f8e7d6c5b", tables=replace(MEASURED, critiques=Critique.from_rows(votes)))
+    assert "checker" not in text
+
+
+def test_a_trace_that_nobody_measured_says_so_by_its_labels() -> None:
+    text = drawn("9f8e7d6c5b", tables=with_verdict(trace_id="other"))
+    assert line_of(text, "labels  ").endswith("the first wrong step is 2")
+    assert "first error  " not in text
+
+
+@pytest.mark.parametrize("id", ["5fff", "world-001@2/5f"])
+def test_a_probe_is_found_as_a_rollout_and_names_the_trace_that_it_measures(id: str) -> None:
+    assert find(MEASURED, id) == Found("rollout", "world-001@2/5fff")
+    text = drawn(id, tables=MEASURED)
+    assert [line.split()[1] for line in text.splitlines() if line[:2] in ("0 ", "1 ")] == [
+        "human",
+        "human",
+    ]
+    assert line_of(text, "17-2=15").startswith("3  trace    Compute")
+    assert line_of(text, "4  rollout").endswith("2     -0.50")
+    assert "drawn     by first_error from step 3 of a whole trace, sample 0" in text
+    assert line_of(text, "measures") == "measures  trace 9f8e7d6c5b"
+
+
+def test_a_probe_measures_no_trace_that_begins_otherwise() -> None:
+    other = TRACES[0] | {"factors": ["Plan", *TRACES[0]["factors"][1:]]}
+    tables = replace(MEASURED, traces=Trace.from_rows([other]))
+    assert "measures" not in drawn("5fff", tables=tables)
+    assert "measures" not in drawn("5fff", tables=with_verdict(trace_id="other"))
+    assert "measures" not in drawn("3ddd", tables=MEASURED)
+
+
+def test_a_completion_that_search_and_probe_share_is_one_rollout() -> None:
+    tables = replace(MEASURED, probes=Probe.from_rows([ROLLOUTS[1]]))
+    assert find(tables, "1bbb") == Found("rollout", "world-001@0/1bbb")
+    assert "state a0b1c2d3e4" in drawn("1bbb", tables=tables)
+
+
+def test_a_search_counts_the_probes_of_its_traces() -> None:
+    text = drawn(
+        "world-001@0",
+        tables=replace(MEASURED, probes=Probe.from_rows([PROBE | {"prefix_id": "world-001@0"}])),
+    )
+    assert line_of(text, "first_error") == "first_error  1 rollout: 1 wrong"
+    assert "first_error" not in drawn("world-001@0", tables=MEASURED)
+
+
 def test_a_rollout_shows_who_wrote_each_step_and_what_it_cost() -> None:
     text = drawn("3ddd")
     assert line_of(text, "the goal is").startswith("0  search   RestateGoal")
@@ -404,30 +661,28 @@ def test_a_rollout_shows_who_wrote_each_step_and_what_it_cost() -> None:
 
 # --- the terminal --------------------------------------------------------------------------------
 
-IDS = ["world-001", "world-001@0", "9f8e7d6c5b", "c1d2e3f4a5", "1bbb", "2ccc"]
+IDS = ["world-001", "world-001@0", "9f8e7d6c5b", "c1d2e3f4a5", "1bbb", "2ccc", "5fff"]
 
 
 @pytest.mark.parametrize("id", IDS)
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_no_line_is_wider_than_the_console(id: str, width: int) -> None:
-    text = drawn(id, rollouts=True, width=width)
+    text = drawn(id, tables=MEASURED, rollouts=True, width=width)
     assert max(map(cell_len, text.splitlines())) <= width
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_hostile_text_is_shown_and_never_obeyed(id: str) -> None:
     evil = "[red]a[/]\x1b[31m\x07\n\tb\r\u202e :smile: [/nonsense] 世界"
+    contracts = (Prefix, Node, Rollout, Trace, StepLabel, Probe, TraceLabel, Critique)
+    names = [field.name for field in fields(Tables)]
     hostile = Tables(
-        *(
-            contract.from_rows([replaced(row, evil) for row in frame.to_dicts()])
-            for contract, frame in (
-                (Prefix, TABLES.prefixes),
-                (Node, TABLES.nodes),
-                (Rollout, TABLES.rollouts),
-                (Trace, TABLES.traces),
-                (StepLabel, TABLES.step_labels),
+        **{
+            name: contract.from_rows(
+                [replaced(row, evil) for row in getattr(MEASURED, name).to_dicts()]
             )
-        )
+            for name, contract in zip(names, contracts, strict=True)
+        }
     )
     text = drawn(id, tables=hostile, rollouts=True)
     assert "[red]a[/]�[31m�" in text

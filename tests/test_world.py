@@ -79,6 +79,32 @@ def test_the_number_of_events_is_honoured(n_events: int):
     assert {len(problem.events) for problem in drawn} == {n_events}
 
 
+def test_longer_problems_with_larger_numbers_can_be_asked_for():
+    drawn = [draw_problem(random.Random(seed), n_events=12, max_value=5_000) for seed in range(200)]
+    assert {len(problem.events) for problem in drawn} == {12}
+    values = [value for problem in drawn for value in problem.values]
+    assert min(values) >= 1 and MAX_VALUE < max(values) <= 5_000
+    for problem in drawn:
+        trace = write_trace(problem, random.Random(0))
+        assert trace.answer == str(problem.answer)
+
+
+def test_the_quantity_never_exceeds_a_lower_bound_either():
+    for seed in range(300):
+        assert max(draw_problem(random.Random(seed), max_value=60).values) <= 60
+
+
+@pytest.mark.parametrize("sizes", [{"n_events": 0}, {"n_events": -1}, {"max_value": 59}])
+def test_sizes_that_no_problem_can_have_are_refused(sizes: dict[str, int]):
+    (shown,) = (f"{name}={value}" for name, value in sizes.items())
+    with pytest.raises(ValueError, match=shown):
+        draw_problem(random.Random(0), **sizes)
+
+
+def test_a_problem_of_one_event_can_be_asked_for():
+    assert len(draw_problem(random.Random(0), n_events=1).events) == 1
+
+
 def test_the_number_of_events_is_drawn_from_the_whole_range():
     lengths = {len(problem.events) for problem in PROBLEMS}
     assert lengths == set(range(MIN_EVENTS, MAX_EVENTS + 1))

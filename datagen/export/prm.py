@@ -4,11 +4,11 @@ The surprising fact: a row ends where knowledge ends. A step without a label can
 labelled ones (trainers have no way to say "unknown"), and calling it good or bad would be a guess,
 so the trace is cut before its first unlabelled step.
 
-Labels after the first wrong step are kept as they were measured, and a later step may well be
-labelled good again: the trace noticed its error, or rollouts got lucky. What consumers assume
-differs. Math-Shepherd and trainers of token classifiers learn every label as it stands; PRM800K
-and ProcessBench know only a first error and nothing after it. For the latter use
-``after_first_error="drop"``.
+Labels after the first wrong step are kept as the table has them. In a measured trace all of them
+are wrong; in one that is labelled by bare counts a later step may well be good again: the trace
+noticed its error, or rollouts got lucky. What consumers assume differs. Math-Shepherd and trainers
+of token classifiers learn every label as it stands; PRM800K and ProcessBench know only a first
+error and nothing after it. For the latter use ``after_first_error="drop"``.
 """
 
 from typing import Final, Literal, get_args

@@ -125,7 +125,9 @@ def _log_evidence(
     model: ErrorModel, batch: TraceBatch, evidence: Evidence, gold: Tensor | None
 ) -> Tensor:
     """Of the rollouts from prefixes (and the gold positions), given how the traces ended."""
-    log_joint = joint(model, batch, evidence).logsumexp(2)
+    # What the data say is no matter of temperature, which belongs to the posterior alone.
+    plain = replace(model, temperature=torch.zeros((), dtype=torch.float64))
+    log_joint = joint(plain, batch, evidence).logsumexp(2)
     outcome = log_prior(model, batch).logsumexp(1)
     if gold is None:
         return (log_joint.logsumexp(1) - outcome).sum()

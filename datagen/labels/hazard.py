@@ -7,6 +7,7 @@ nobody knows which of a wrong rollout's steps was to blame: a trace is right if 
 went wrong, which is a likelihood (multiple-instance learning by a noisy OR).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,16 +32,23 @@ N_FEATURES: Final = N_SURPRISAL + 1 + 2 * _N_FACTORS + 1
 """Surprisal, a constant, this step's factor, the next step's factor (one more: the last step)."""
 
 
+IMPOSSIBLE: Final = -1e9
+"""Stands for a logarithm of zero, whose gradient would be no number."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepBatch:
     """Steps of several traces, padded at the end.
 
     Attributes:
         features: float64, ``(n_traces, longest, N_FEATURES)``.
+        follow: probability with which the policy, left alone, would write each step just so;
+            float64, ``(n_traces, longest)``, 0 at padding.
         n_steps: int64, ``(n_traces,)``.
     """
 
     features: Tensor
+    follow: Tensor
     n_steps: Tensor
 
     @property
@@ -52,13 +60,13 @@ class StepBatch:
         """Some of the traces, padded no further than the longest of them."""
         n_steps = self.n_steps[rows]
         longest = int(n_steps.max()) if len(n_steps) else 0
-        return StepBatch(self.features[rows, :longest], n_steps)
+        return StepBatch(self.features[rows, :longest], self.follow[rows, :longest], n_steps)
 
     def without_features(self) -> "StepBatch":
         """The same steps with nothing that tells them apart."""
         bare = torch.zeros_like(self.features)
         bare[:, :, N_SURPRISAL] = 1.0
-        return StepBatch(bare, self.n_steps)
+        return StepBatch(bare, self.follow, self.n_steps)
 
 
 def step_batch(
@@ -71,6 +79,7 @@ def step_batch(
     """
     longest = max((len(steps) for steps, _ in traces), default=0)
     features = torch.zeros(len(traces), longest, N_FEATURES, dtype=torch.float64)
+    follow = torch.zeros(len(traces), longest, dtype=torch.float64)
     for row, (steps, surprisals) in enumerate(traces):
         if len(steps) != len(surprisals):
             raise ValueError(f"{len(surprisals)} surprisals for {len(steps)} steps of trace {row}")
@@ -78,6 +87,7 @@ def step_batch(
             continue
         said = torch.tensor([(s.content, s.action) for s in surprisals], dtype=torch.float64)
         said = said.clamp(0.0, _MOST)
+        follow[row, : len(steps)] = torch.tensor([math.exp(-s.total) for s in surprisals])
         own = torch.tensor([_FACTOR_IDX[step.factor] for step in steps])
         following = torch.cat([own[1:], torch.tensor([_N_FACTORS])])
         block = features[row, : len(steps)]
@@ -87,7 +97,8 @@ def step_batch(
         at = torch.arange(len(steps))
         block[at, N_SURPRISAL + 1 + own] = 1.0
         block[at, N_SURPRISAL + 1 + _N_FACTORS + following] = 1.0
-    return StepBatch(features, torch.tensor([len(steps) for steps, _ in traces]))
+    n_steps = torch.tensor([len(steps) for steps, _ in traces], dtype=torch.int64)
+    return StepBatch(features, follow, n_steps)
 
 
 def log_first_error(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,7 +111,7 @@ def log_first_error(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         ``(n_traces, longest)``, minus infinity (in effect) at padding; and ``(n_traces,)``.
     """
-    logits = logits.masked_fill(~mask, -1e4)
+    logits = logits.masked_fill(~mask, IMPOSSIBLE)
     fine = torch.nn.functional.logsigmoid(-logits)
     until = fine.cumsum(1)
-    return torch.nn.functional.logsigmoid(logits) + until - fine, until[:, -1]
+    return torch.nn.functional.logsigmoid(logits) + until - fine, fine.sum(1)

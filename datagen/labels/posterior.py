@@ -5,9 +5,18 @@ A state before the error succeeds with the policy's own rate p^w: p is the quest
 and w the share of the trace's difficulty that is still ahead, so that the rate rises with every
 step that is behind. The error itself is a hurdle of its own, since where a policy has failed it
 fails more easily again. Behind the error the rate is multiplied by a recovery rate that depends on
-the distance: a mistake is noticed at once or hardly ever. Each prefix may also depart from all this
-in its own way (a beta-binomial), so repeated answers of one prefix count for less and less, which
-is why more rollouts cannot talk the posterior into certainty that its assumptions do not earn.
+the distance: a mistake is noticed at once or hardly ever.
+
+A rollout is evidence where it leaves the trace. Up to there it has only passed through the trace's
+own states, and if it never leaves, it had to end like the trace and says nothing. The policy's
+probability f of writing the trace's next step just so is known from the scoring pass, so the rate u
+among those that leave follows from the rates v of the states: v = f v' + (1 - f) u, with v' of the
+next state. Where the next step is all but certain, those who leave mostly err; where the next step
+is the error, they mostly escape it.
+
+Each place of departure may also differ from all this in its own way (a beta-binomial), so repeated
+answers of one place count for less and less, and more rollouts cannot talk the posterior into
+certainty that its assumptions do not earn.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +25,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from datagen.labels.hazard import N_FEATURES, N_SURPRISAL, StepBatch, log_first_error
+from datagen.labels.hazard import (
+    IMPOSSIBLE,
+    N_FEATURES,
+    N_SURPRISAL,
+    StepBatch,
+    log_first_error,
+)
 
 N_DISTANCES: Final = 3
 """Recovery rates: right behind the error, one step later, and further on."""
@@ -29,6 +44,12 @@ _SOLVE_RATES: Final = torch.tensor(
 
 _FLOOR: Final = 1e-3
 """No rollout is certain to succeed or fail."""
+
+_LEAST: Final = 0.01
+"""The same of rollouts that leave the trace, of which less is known."""
+
+_MOST_FOLLOW: Final = 0.95
+"""Where more follow, too few leave to divide by their share."""
 
 
 @dataclass(slots=True)
@@ -106,14 +127,14 @@ class TraceBatch:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Rollouts from prefixes, counted: entry i is about the state after step ``step_idx[i]``.
+    """Rollouts, counted where they left their trace: entry i is about leaving after a step.
 
     Attributes:
         row: which trace of the batch, int64, ``(n,)``.
-        step_idx: the last step of the prefix, 0-based, int64, ``(n,)``.
+        step_idx: the last step that they share with it, 0-based, int64, ``(n,)``; never its last.
         trials: verified rollouts, float64, ``(n,)``; ``successes`` of them ended right. A rollout
-            counts at one prefix, the longest that it shares with the trace: the outcome depends on
-            the past through the state alone, so earlier states learn nothing from it.
+            counts at one place, wherever it was drawn from: the outcome depends on the past through
+            the state alone, so earlier states learn nothing from it.
     """
 
     row: Tensor
@@ -138,8 +159,8 @@ class Posterior:
         value: expected success rate of the state after each step, ``(n_traces, longest)``.
         information: expected information of one more rollout from after each step about the first
             error, in nats, ``(n_traces, longest)``: the mutual information between position and
-            outcome, nuisance parameters averaged out (Lindley 1956). 0 where the outcome is known
-            beforehand or tells nothing, and at a trace's last step, where nothing can follow.
+            outcome, nuisance parameters averaged out (Lindley 1956), over all places where it can
+            leave the trace. 0 at a trace's last step, where nothing can follow.
         solve_rate: expected solve rate of the bare question, ``(n_traces,)``.
         log_evidence: log-probability of outcome and rollouts under the model, ``(n_traces,)``.
     """
@@ -165,7 +186,7 @@ def log_prior(model: ErrorModel, batch: TraceBatch) -> Tensor:
     mask = steps.mask
     able = mask & (torch.arange(mask.shape[1]) >= batch.n_given[:, None])
     at_step, none = log_first_error(steps.features @ weights, able)
-    at_step = at_step.masked_fill(~able, -1e4)
+    at_step = at_step.masked_fill(~able, IMPOSSIBLE)
     lucky = torch.nn.functional.logsigmoid(model.luck)
     unlucky = torch.nn.functional.logsigmoid(-model.luck)
     correct = batch.correct
@@ -240,13 +261,17 @@ def log_likelihood(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> 
     if not len(evidence.row):
         return total
     # Few traces differ in what matters here, and gammas are dear: each case is worked out once.
-    lengths = batch.steps.n_steps[evidence.row].double()
-    cases = torch.stack(
-        [lengths, evidence.step_idx.double(), evidence.trials, evidence.successes], dim=1
-    )
-    cases, which = cases.unique(dim=0, return_inverse=True)
+    row, step_idx = evidence.row, evidence.step_idx
+    follow = batch.steps.follow[row, step_idx + 1].round(decimals=2)
+    columns = (batch.steps.n_steps[row], step_idx, evidence.trials, evidence.successes, follow)
+    columns = (*columns, batch.correct[row])
+    cases, which = torch.stack([c.double() for c in columns], 1).unique(dim=0, return_inverse=True)
     n_steps, step_idx = cases[:, 0].long(), cases[:, 1].long()
-    mean = success_rates(model, n_steps, step_idx, longest)
+    here = success_rates(model, n_steps, step_idx, longest)
+    after = success_rates(model, n_steps, step_idx + 1, longest)
+    ends = (step_idx + 2 == n_steps)[:, None, None]
+    after = torch.where(ends, cases[:, 5, None, None], after)
+    mean = leaving_rates(here, after, cases[:, 4, None, None])
     k = concentration(model, step_idx, longest)
     n, c = cases[:, 2, None, None], cases[:, 3, None, None]
     good, bad = k * mean, k * (1.0 - mean)
@@ -255,7 +280,19 @@ def log_likelihood(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> 
         + (torch.lgamma(bad + n - c) - torch.lgamma(bad))
         - (torch.lgamma(k + n) - torch.lgamma(k))
     )
-    return total.index_add(0, evidence.row, terms[which])
+    return total.index_add(0, row, terms[which])
+
+
+def leaving_rates(here: Tensor, after: Tensor, follow: Tensor) -> Tensor:
+    """Success rate of rollouts that do not write the trace's next step.
+
+    Args:
+        here: success rate of the state.
+        after: success rate once the trace's next step is written.
+        follow: the policy's probability of writing it.
+    """
+    f = follow.clamp(max=_MOST_FOLLOW)
+    return ((here - f * after) / (1.0 - f)).clamp(_LEAST, 1.0 - _LEAST)
 
 
 def joint(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Tensor:
@@ -267,51 +304,70 @@ def joint(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Tensor:
 
 def posterior(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Posterior:
     """What is believed of every trace, and what one more rollout would tell."""
-    position, success, solve_rate, log_evidence = _believed(model, batch, evidence)
-    value = (position[:, None] * success).sum(2)
-    gain = _entropy(value) - (position[:, None] * _entropy(success)).sum(2)
-    inner = torch.arange(gain.shape[1]) < batch.steps.n_steps[:, None] - 1
-    return Posterior(
-        position,
-        value * batch.steps.mask,
-        gain.clamp(min=0.0) * inner,
-        solve_rate,
-        log_evidence,
-    )
-
-
-def _believed(
-    model: ErrorModel, batch: TraceBatch, evidence: Evidence
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Posterior of the position, success rates given the position, solve rate and log evidence.
-
-    Shapes ``(n_traces, longest + 1)``, ``(n_traces, longest, longest + 1)`` and twice
-    ``(n_traces,)``.
-    The rates are those of one more rollout after each step: what its prefix has shown already
-    counts as the beta-binomial has it.
-    """
-    longest = batch.steps.features.shape[1]
     log_weights = joint(model, batch, evidence)
     log_evidence = log_weights.logsumexp((1, 2))
     weights = (log_weights - log_evidence[:, None, None]).exp()
     position = weights.sum(2)
-    share = weights / position.clamp(min=1e-12)[..., None]
+    leaving = _leaving(model, batch, evidence, weights / position.clamp(min=1e-12)[..., None])
+    believed = position[:, None]
+    tells = _entropy((believed * leaving).sum(2)) - (believed * _entropy(leaving)).sum(2)
+    # From each state a rollout goes on to leave the trace somewhere, or never.
+    value = torch.zeros(batch.steps.mask.shape, dtype=torch.float64)
+    gain = torch.zeros_like(value)
+    ends = batch.correct.double()[:, None].expand(-1, leaving.shape[2])
+    at_end, nothing = ends, torch.zeros(len(batch), dtype=torch.float64)
+    follow = batch.steps.follow.clamp(max=_MOST_FOLLOW)
+    for step_idx in reversed(range(value.shape[1])):
+        inner = step_idx < batch.steps.n_steps - 1
+        if step_idx + 1 < value.shape[1]:
+            f = follow[:, step_idx + 1]
+            moved = f[:, None] * at_end + (1.0 - f)[:, None] * leaving[:, step_idx]
+            at_end = torch.where(inner[:, None], moved, ends)
+            told = f * nothing + (1.0 - f) * tells[:, step_idx].clamp(min=0.0)
+            nothing = torch.where(inner, told, torch.zeros_like(told))
+        value[:, step_idx] = (position * at_end).sum(1)
+        gain[:, step_idx] = nothing
+    return Posterior(
+        position,
+        value * batch.steps.mask,
+        gain,
+        (weights.sum(1) * _SOLVE_RATES).sum(1),
+        log_evidence,
+    )
 
-    success = torch.zeros(len(batch), longest, longest + 1, dtype=torch.float64)
+
+def _leaving(model: ErrorModel, batch: TraceBatch, evidence: Evidence, share: Tensor) -> Tensor:
+    """Success rate of one more rollout that leaves after each step, given the error's position.
+
+    What has been seen of those who left there counts as the beta-binomial has it.
+
+    Args:
+        model: the parameters.
+        batch: the traces.
+        evidence: rollouts so far.
+        share: posterior of the solve rate given the position, ``(n_traces, longest + 1, n_rates)``.
+
+    Returns:
+        ``(n_traces, longest, longest + 1)``.
+    """
+    longest = batch.steps.features.shape[1]
     step_idx = torch.arange(longest)
+    rate = torch.zeros(len(batch), longest + 1, longest + 1, dtype=torch.float64)
     # Rates depend on the length of a trace alone, which makes this a product of matrices.
     for n_steps in batch.steps.n_steps.unique().tolist():
         rows = torch.nonzero(batch.steps.n_steps == n_steps).squeeze(1)
         rates = success_rates(model, torch.full((longest,), n_steps), step_idx, longest)
-        success[rows] = torch.einsum("bev,sev->bse", share[rows], rates)
-
+        rate[rows, :longest] = torch.einsum("bev,sev->bse", share[rows], rates)
+    last = torch.nn.functional.one_hot(batch.steps.n_steps - 1, longest + 1).bool()[..., None]
+    rate = torch.where(last, batch.correct.double()[:, None, None], rate)
+    follow = torch.nn.functional.pad(batch.steps.follow[:, 1:], (0, 1))[..., None]
+    mean = leaving_rates(rate[:, :-1], rate[:, 1:], follow)
     k = concentration(model, step_idx, longest).squeeze(2)
-    trials = torch.zeros(len(batch), longest, dtype=torch.float64)
+    trials = torch.zeros(len(batch), longest, 1, dtype=torch.float64)
     successes = torch.zeros_like(trials)
-    trials[evidence.row, evidence.step_idx] = evidence.trials
-    successes[evidence.row, evidence.step_idx] = evidence.successes
-    success = (k * success + successes[..., None]) / (k + trials[..., None])
-    return position, success, (weights.sum(1) * _SOLVE_RATES).sum(1), log_evidence
+    trials[evidence.row, evidence.step_idx, 0] = evidence.trials
+    successes[evidence.row, evidence.step_idx, 0] = evidence.successes
+    return (k * mean + successes) / (k + trials)
 
 
 def _entropy(p: Tensor) -> Tensor:

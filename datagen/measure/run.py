@@ -7,7 +7,7 @@ an engine call, it gives the same labels.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -131,7 +131,7 @@ class _Drawn:
         questions = dict(traces.select("seed_id", "question").iter_rows())
         n_human = dict(traces.select("prefix_id", "n_human_steps").iter_rows())
         self.attempts: list[Attempt] = []
-        self._of_seed: defaultdict[str, list[tuple[str, int, Trace, bool]]] = defaultdict(list)
+        self._of_seed: defaultdict[str, list[_Draw]] = defaultdict(list)
         unique = rollouts.unique(["seed_id", "completion_key"], keep="first", maintain_order=True)
         for row in unique.iter_rows(named=True):
             if row["outcome"] not in _DECIDED or row["seed_id"] not in questions:
@@ -139,29 +139,44 @@ class _Drawn:
             trace = trace_of({"question": questions[row["seed_id"]]} | row)
             correct = row["outcome"] == Outcome.CORRECT.value
             n_given = row["n_given_steps"]
-            self._of_seed[row["seed_id"]].append((row["rollout_id"], n_given, trace, correct))
-            if row["tail"] == "" and trace.steps and n_given == n_human.get(row["prefix_id"]):
+            whole = row["tail"] == "" and bool(trace.steps)
+            is_attempt = whole and n_given == n_human.get(row["prefix_id"])
+            self._of_seed[row["seed_id"]].append(
+                _Draw(n_given, row["sample_idx"], trace, correct, is_attempt)
+            )
+            if is_attempt:
                 self.attempts.append(Attempt(trace, correct, row["seed_id"], n_given))
 
-    def known(self, row: Mapping[str, Any], trace: Trace) -> list[tuple[int, bool]]:
-        """Rollouts that came through a state of ``trace`` on their own, its own one left out."""
-        shared = [
-            (shared_steps(trace, other), n_given, correct)
-            for rollout_id, n_given, other, correct in self._of_seed[row["seed_id"]]
-            if rollout_id != row["rollout_id"]
-        ]
-        return [(n_shared, correct) for n_shared, n_given, correct in shared if n_shared >= n_given]
+    def through(self, trace: Trace, seed_id: str) -> list[tuple[int, "_Draw"]]:
+        """Rollouts that came through a state of ``trace`` on their own, after the steps shared."""
+        shared = [(shared_steps(trace, draw.trace), draw) for draw in self._of_seed[seed_id]]
+        return [(n_shared, draw) for n_shared, draw in shared if n_shared >= draw.n_given]
+
+
+class _Draw(NamedTuple):
+    """A rollout with a verdict."""
+
+    n_given: int
+    sample_idx: int
+    trace: Trace
+    correct: bool
+    is_attempt: bool
 
 
 def _suspect(row: Mapping[str, Any], drawn: _Drawn) -> Suspect:
     trace = trace_of(row)
+    through = drawn.through(trace, row["seed_id"])
+    n_samples: defaultdict[int, int] = defaultdict(int)
+    for _, draw in through:
+        n_samples[draw.n_given] = max(n_samples[draw.n_given], draw.sample_idx + 1)
     return Suspect(
         trace,
         row["outcome"] == Outcome.CORRECT.value,
         row["seed_id"],
         verifier_of({"answer": row["gold"], "verifier": row["verifier"]}),
         row["n_human_steps"],
-        drawn.known(row, trace),
+        [(n, draw.correct) for n, draw in through if not draw.is_attempt],
+        n_samples,
     )
 
 

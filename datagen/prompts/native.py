@@ -4,6 +4,7 @@ The only place where states turn into prompts and completions into steps. A poli
 other words than native tags needs another module with these functions, and nothing else.
 """
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -157,11 +158,14 @@ class StepSurprisal:
     Attributes:
         action: negative log-probability of the opening tag, that is, of the thought factor.
         content: the largest surprisal of a single token among the words and the closing tag.
+        total: of the whole step: exp(-total) is the probability of writing it just so; infinite
+            if it was not scored.
         n_tokens: tokens that the step took.
     """
 
     action: float
     content: float
+    total: float = math.inf
     n_tokens: int = 0
 
 
@@ -179,7 +183,9 @@ def read_score(score: Score, trace: Trace) -> tuple[StepSurprisal, ...]:
         closed = bisect_right(score.ends, end)
         action = sum((-logprob for logprob in score.logprobs[done:opened]), 0.0)
         content = max((0.0, *(-logprob for logprob in score.logprobs[opened:closed])))
-        surprisals.append(StepSurprisal(action, content, closed - done))
+        total = sum((-logprob for logprob in score.logprobs[done:closed]), 0.0)
+        n_tokens = closed - done
+        surprisals.append(StepSurprisal(action, content, total if n_tokens else math.inf, n_tokens))
         done = closed
     return tuple(surprisals)
 

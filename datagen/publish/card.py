@@ -27,8 +27,9 @@ some of their steps, a model went on from there many times, and every final answ
 with the gold answer. Right and wrong endings are both kept."""
 
 _LABELS: Final = """\
-Steps are labelled by rollouts: how often the model, going on from that step, still reached the \
-right answer."""
+Steps are labelled by where their trace most probably went wrong first, given how often the model, \
+going on from each step, still reached the right answer, and how improbable it found the step. \
+Steps before that are good; that step and all behind it are wrong."""
 
 _TRUNCATION: Final = """\
 TRL's SFT and DPO trainers default to `max_length=1024` tokens and cut longer rows without a \
@@ -56,8 +57,8 @@ In `traces`, `step_provenance` says who wrote a step and `step_source` where it 
 human step has `seed_id#step_idx`, the 0-based step of the human thought that it is. A model's \
 step has the key of its completion in the journal of the run: a hash of the engine's \
 fingerprint, the prompt with its prefix, the sampling settings and the sample's index. The `id` \
-of `sft`, `sft_plain` and `prm` is a `trace_id`, so each of their rows leads back to the human \
-thought that it grew from."""
+of `sft`, `sft_plain`, `prm` and `prm_verified` is a `trace_id`, so each of their rows leads back \
+to the human thought that it grew from."""
 
 _LIMITS: Final = (
     "A trace counts as right if its answer is: a right answer may follow from a wrong thought.",

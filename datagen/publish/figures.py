@@ -68,8 +68,8 @@ def _labels(prm: pl.DataFrame) -> str:
     if found.n_rows_past_error:
         facts.append(
             "Labelled traces that go on after their first wrong step: "
-            f"{found.n_rows_past_error:,}; labels behind it are as measured, so cut there if your "
-            "trainer takes everything behind an error for wrong"
+            f"{found.n_rows_past_error:,}; cut there if your trainer should learn nothing from "
+            "what follows an error"
         )
     return bullets(facts)
 

@@ -7,7 +7,8 @@ engine gets them side by side, and what the first rollouts show about the policy
 recovers, how far its surprisal can be believed) is fitted and serves all traces from then on.
 """
 
-from collections.abc import Generator, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -71,7 +72,10 @@ class Suspect:
         question: what tells questions apart; root rollouts of the same one tell its solve rate.
         verify: judges completions of its question.
         n_given: leading steps that are known to be good.
-        known: rollouts drawn before, as (steps shared with the trace, ended right), one each.
+        known: rollouts drawn before, as (steps shared with the trace, ended right), one each;
+            without the attempts at its question, which are found by themselves.
+        n_samples: how many samples of a prefix were drawn before, by its length in steps. The
+            search goes on behind them: the journal would give them again, to be counted twice.
     """
 
     trace: Trace
@@ -80,6 +84,7 @@ class Suspect:
     verify: Verify
     n_given: int = 0
     known: Sequence[tuple[int, bool]] = ()
+    n_samples: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +189,9 @@ class _State:
     ) -> None:
         self.suspects, self.attempts, self.config = suspects, attempts, config
         self.model = model
+        self._of_question: defaultdict[str, list[Attempt]] = defaultdict(list)
+        for attempt in attempts:
+            self._of_question[attempt.question].append(attempt)
         unscored = [tuple(StepSurprisal(0.0, 0.0) for _ in s.trace.steps) for s in suspects]
         self.surprisals: list[tuple[StepSurprisal, ...]] = unscored
         self.roots: RootRollouts | None = None
@@ -192,7 +200,7 @@ class _State:
         self.trials = torch.zeros(shape, dtype=torch.float64)
         self.successes = torch.zeros(shape, dtype=torch.float64)
         for row, suspect in enumerate(suspects):
-            for n_shared, correct in suspect.known:
+            for n_shared, correct in (*suspect.known, *self._sisters(suspect)):
                 self._count(row, n_shared, correct)
         # Until a trace's own tokens have been counted, every step costs the same.
         self.cost = self._tokens_ahead([[1] * len(s.trace.steps) for s in suspects])
@@ -215,24 +223,27 @@ class _State:
         self.refit()
 
     def _batch(self) -> TraceBatch:
-        counts = _per_question(self.attempts)
-        trials: list[float] = []
-        successes: list[float] = []
-        drawn = {(a.question, a.trace) for a in self.attempts}
-        for suspect in self.suspects:
-            n, c = counts.get(suspect.question, (0, 0))
-            # Its own outcome is known to the model already.
-            own = (suspect.question, suspect.trace) in drawn
-            trials.append(n - own)
-            successes.append(c - (own and suspect.correct))
+        # Root rollouts that share a step with the trace are counted where they leave it.
+        roots = [
+            [correct for n_shared, correct in self._sisters(suspect) if not n_shared]
+            for suspect in self.suspects
+        ]
         steps = [s.trace.steps for s in self.suspects]
         return TraceBatch(
             self._features(list(zip(steps, self.surprisals, strict=True))),
-            torch.tensor([s.correct for s in self.suspects]),
-            torch.tensor(trials, dtype=torch.float64),
-            torch.tensor(successes, dtype=torch.float64),
-            torch.tensor([s.n_given for s in self.suspects]),
+            torch.tensor([s.correct for s in self.suspects], dtype=torch.bool),
+            torch.tensor([len(group) for group in roots], dtype=torch.float64),
+            torch.tensor([sum(group) for group in roots], dtype=torch.float64),
+            torch.tensor([s.n_given for s in self.suspects], dtype=torch.int64),
         )
+
+    def _sisters(self, suspect: Suspect) -> list[tuple[int, bool]]:
+        """Attempts at the same question, as (steps shared on their own, ended right)."""
+        shared = [
+            (shared_steps(suspect.trace, attempt.trace), attempt)
+            for attempt in self._of_question[suspect.question]
+        ]
+        return [(n, attempt.correct) for n, attempt in shared if n >= attempt.n_given]
 
     def _root_rollouts(self, said: dict[Trace, tuple[StepSurprisal, ...]]) -> RootRollouts | None:
         if not self.attempts:
@@ -280,14 +291,16 @@ class _State:
             for row, step_idx, most in zip(
                 rows.tolist(), best.tolist(), gain.max(1).values.tolist(), strict=True
             ):
-                if most >= self.config.min_information:
+                if most > self.config.min_information:
                     asked += self._requests(row, step_idx)
         return asked
 
     def _requests(self, row: int, step_idx: int) -> list[_Asked]:
         drawn = self.rollouts[row]
-        state = self.suspects[row].trace.prefix(step_idx + 1)
-        first = sum(len(r.state.steps) == step_idx + 1 for r in drawn)
+        suspect, n_steps = self.suspects[row], step_idx + 1
+        state = suspect.trace.prefix(n_steps)
+        first = suspect.n_samples.get(n_steps, 0)
+        first += sum(len(r.state.steps) == n_steps for r in drawn)
         n = min(self.config.wave, self.config.max_rollouts - len(drawn))
         requests = rollout_requests(state, n, sampling=self.config.sampling, first=first)
         return [(row, step_idx, request) for request in requests]

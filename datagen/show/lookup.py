@@ -30,7 +30,10 @@ class Tables:
         nodes: table ``nodes``.
         rollouts: table ``rollouts``.
         traces: table ``traces``, or ``None`` before it is made.
-        step_labels: table ``step_labels``, or ``None`` before it is made.
+        step_labels: table ``step_labels``, or ``None`` before it is made; likewise the rest.
+        probes: table ``probes``, rollouts that belong to no tree.
+        trace_labels: table ``trace_labels``.
+        critiques: table ``critiques``.
     """
 
     prefixes: pl.DataFrame
@@ -38,6 +41,9 @@ class Tables:
     rollouts: pl.DataFrame
     traces: pl.DataFrame | None = None
     step_labels: pl.DataFrame | None = None
+    probes: pl.DataFrame | None = None
+    trace_labels: pl.DataFrame | None = None
+    critiques: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,15 @@ class Found:
 def find(tables: Tables, text: str) -> Found:
     """Resolve an id or a beginning that only one id has; a rollout's journal key works as well.
 
+    A probe is a rollout.
+
     Raises:
         ConfigError: if nothing or more than one thing is meant; lists candidates.
     """
     text = text.encode("utf-8", "replace").decode("utf-8")  # a shell can pass any bytes
     for exact in (True, False):
-        matches = [match for ids in _id_columns(tables) for match in ids.matches(text, exact=exact)]
+        hits = (match for ids in _id_columns(tables) for match in ids.matches(text, exact=exact))
+        matches = list(dict.fromkeys(hits))
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -108,7 +117,9 @@ def _id_columns(tables: Tables) -> Iterator[_Ids]:
     if tables.traces is not None:
         yield _Ids("trace", tables.traces, "trace_id")
     yield _Ids("node", tables.nodes, "node_id")
-    yield _Ids("rollout", tables.rollouts, "rollout_id", within="prefix_id", alias="completion_key")
+    for drawn in (tables.rollouts, tables.probes):
+        if drawn is not None:
+            yield _Ids("rollout", drawn, "rollout_id", within="prefix_id", alias="completion_key")
 
 
 def _ambiguous(text: str, matches: list[Found]) -> str:

@@ -1,7 +1,7 @@
 """Draw searches: what was asked, how often the policy succeeds from there, and the tree.
 
-The totals count more rollouts than the tree holds: those that measure the steps of a trace begin in
-states that no tree has.
+The totals count more rollouts than the tree holds: those that were drawn later, to measure the
+steps of whole traces, are no part of it.
 """
 
 from collections import Counter
@@ -58,7 +58,10 @@ def search(
     if root is None:
         yield Text("not searched yet")
         return
-    yield field_table([_pass_rate(root), *_totals(drawn), *_traces(tables, prefix["prefix_id"])])
+    probes = tables.probes
+    measured = [] if probes is None else _rows(probes, "prefix_id", prefix["prefix_id"])
+    totals = _totals([*drawn, *measured])
+    yield field_table([_pass_rate(root), *totals, *_traces(tables, prefix["prefix_id"])])
     yield Text()
     yield tree(root, nodes, drawn, rollouts=rollouts)
 
@@ -110,7 +113,11 @@ def _written(node: Mapping[str, Any]) -> Iterator[Field]:
         least = node["min_logprob"]
         told = "" if least is None else f", the least likely with log-probability {least:.2f}"
         tokens = counted(node["n_tokens"], "token")
-        yield "last step", f"{tokens} by replica {node['replica_idx']}{told}"
+        if node["replica_idx"] < 0:  # the search goes along rollouts, and nobody proposed it
+            writer = Text.assemble("within rollout ", short_id(node["completion_key"]))
+        else:
+            writer = Text(f"by replica {node['replica_idx']}")
+        yield "last step", Text.assemble(f"{tokens} ", writer, told)
 
 
 def _totals(drawn: Sequence[Row]) -> Iterator[Field]:

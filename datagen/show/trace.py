@@ -1,7 +1,8 @@
 """Draw one trace, or one rollout, from the question to its outcome.
 
 A step's ``right`` never counts the end of the trace that it stands in (see
-:mod:`datagen.labels.monte_carlo`), so a right trace may well show ``0/4`` on the way.
+:mod:`datagen.labels.monte_carlo`), so a right trace may well show ``0/4`` on the way. What the
+posterior makes of all evidence together stands before it, and need not look like it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from rich.console import JustifyMethod, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
+from datagen.show.judged import judged
 from datagen.show.lookup import Tables, row_of
 from datagen.show.steps import StepLine, step_table
 from datagen.show.styles import (
@@ -31,10 +33,20 @@ _LABEL_COLUMNS: Final[dict[str, JustifyMethod]] = {
     "95%": "right",
     "label": "left",
 }
+_MEASURED_COLUMNS: Final[dict[str, JustifyMethod]] = {
+    "before": "right",
+    "value": "right",
+    **_LABEL_COLUMNS,
+}
 _COST_COLUMNS: Final[dict[str, JustifyMethod]] = {"tokens": "right", "min logp": "right"}
-_LABEL_LEGEND: Final = (
+_RIGHT: Final = (
     "right: on-policy rollouts from the step that ended right / could be judged, and the 95% "
-    "Wilson interval of that share · label: ✓ good, ✗ wrong, ? unknown, and what it rests on"
+    "Wilson interval of that share · label: ✓ good, ✗ wrong, ? unknown, and"
+)
+_LABEL_LEGEND: Final = f"{_RIGHT} what it rests on"
+_MEASURED_LEGEND: Final = (
+    "before: probability that the first error comes later, or never · value: expected share of "
+    f"right endings from here · {_RIGHT} how sure that is"
 )
 
 
@@ -46,6 +58,8 @@ def trace(tables: Tables, trace_id: str) -> Iterator[RenderableType]:
     if tables.step_labels is not None:
         own = tables.step_labels.filter(pl.col("trace_id") == trace_id)
         labels = {label["step_idx"]: label for label in own.iter_rows(named=True)}
+    measured = any(label["p_before_error"] is not None for label in labels.values())
+    columns = _MEASURED_COLUMNS if measured else _LABEL_COLUMNS if labels else {}
     yield field_table([("question", paragraph(row["question"]))])
     yield Text()
     yield Rule(Text(f"trace {one_line(trace_id)}"), align="left", style="dim")
@@ -55,32 +69,35 @@ def trace(tables: Tables, trace_id: str) -> Iterator[RenderableType]:
             StepLine(by, factor, text, _label_cells(labels[idx]) if idx in labels else {})
             for idx, (by, factor, text) in enumerate(steps)
         ],
-        _LABEL_COLUMNS if labels else {},
+        columns,
     )
     yield Text()
     yield field_table(
         [
             *_outcome(row, _reason(tables, row["rollout_id"])),
-            ("labels", _first_wrong(labels)),
+            *(judged(tables, trace_id) or [("labels", _first_wrong(labels))]),
             *_origin(row),
         ]
     )
     if labels:
         yield Text()
-        yield Text(_LABEL_LEGEND, style="dim")
+        yield Text(_MEASURED_LEGEND if measured else _LABEL_LEGEND, style="dim")
 
 
 def rollout(tables: Tables, rollout_id: str) -> Iterator[RenderableType]:
     """A rollout with what its steps cost, and why it has its outcome."""
-    row = row_of(tables.rollouts, "rollout_id", rollout_id)
+    in_tree = not tables.rollouts.filter(pl.col("rollout_id") == rollout_id).is_empty()
+    drawn = tables.rollouts if in_tree or tables.probes is None else tables.probes
+    row = row_of(drawn, "rollout_id", rollout_id)
     prefix = row_of(tables.prefixes, "prefix_id", row["prefix_id"])
     n_given = row["n_given_steps"]
+    giver = "search" if in_tree else "trace"
     yield field_table([("question", paragraph(prefix["question"]))])
     yield Text()
     yield Rule(Text(f"rollout {one_line(rollout_id)}"), align="left", style="dim")
     steps = [
         StepLine(
-            "human" if idx < prefix["n_steps"] else "search" if idx < n_given else "rollout",
+            "human" if idx < prefix["n_steps"] else giver if idx < n_given else "rollout",
             factor,
             text,
             _cost_cells(row, idx - n_given),
@@ -93,7 +110,9 @@ def rollout(tables: Tables, rollout_id: str) -> Iterator[RenderableType]:
         yield Text(f"then, unreadable as steps: {one_line(row['tail'])}")
     yield Text()
     traces = () if tables.traces is None else _traces_of(tables.traces, rollout_id)
-    yield field_table([*_outcome(row, row["reason"]), _draw(row), *_origin(row), *traces])
+    measures = () if in_tree else _measured_by(tables, row)
+    fields = [*_outcome(row, row["reason"]), _draw(row), *measures, *_origin(row), *traces]
+    yield field_table(fields)
 
 
 def _first_wrong(labels: Mapping[int, Mapping[str, Any]]) -> str:
@@ -104,8 +123,15 @@ def _first_wrong(labels: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def _label_cells(label: Mapping[str, Any]) -> dict[str, Text]:
-    source = "" if label["label_source"] == "none" else f" {label['label_source']}"
-    cells = {"label": Text.assemble(label_mark(label["hard_label"]), source)}
+    if label["confidence"] is not None:
+        rests = f" {label['confidence']:.0%}"
+    else:
+        rests = "" if label["label_source"] == "none" else f" {label['label_source']}"
+    cells = {"label": Text.assemble(label_mark(label["hard_label"]), rests)}
+    if label["p_before_error"] is not None:
+        cells["before"] = Text(f"{label['p_before_error']:.0%}")
+    if label["value"] is not None:
+        cells["value"] = Text(f"{label['value']:.2f}")
     if label["n_trials"]:
         cells["right"] = Text(f"{label['n_successes']}/{label['n_trials']}")
         low, high = label["wilson_low"], label["wilson_high"]
@@ -139,7 +165,12 @@ def _outcome(row: Mapping[str, Any], reason: str | None) -> Iterator[Field]:
 
 
 def _draw(row: Mapping[str, Any]) -> Field:
-    state = "a state outside the tree" if row["node_id"] is None else f"state {row['node_id']}"
+    if row["node_id"] is not None:
+        state = f"state {row['node_id']}"
+    elif row["algorithm"] == "first_error":
+        state = f"step {row['n_given_steps'] - 1} of a whole trace"
+    else:
+        state = "a state outside the tree"
     return (
         "drawn",
         f"by {row['algorithm']} from {one_line(state)}, sample {row['sample_idx']}, "
@@ -156,6 +187,19 @@ def _origin(row: Mapping[str, Any]) -> Iterator[Field]:
             yield "rollout", one_line(row["rollout_id"])
     if row["engine"] is not None:
         yield "engine", one_line(row["engine"])
+
+
+def _measured_by(tables: Tables, probe: Mapping[str, Any]) -> Iterator[Field]:
+    """The measured traces that begin with the steps from which a probe was drawn."""
+    if tables.traces is None or tables.trace_labels is None:
+        return
+    ids = tables.trace_labels.filter(pl.col("seed_id") == probe["seed_id"])["trace_id"]
+    n_given = probe["n_given_steps"]
+    given = probe["steps"][:n_given], probe["factors"][:n_given]
+    traces = tables.traces.filter(pl.col("trace_id").is_in(ids.implode()))
+    for trace_id, steps, factors in traces.select("trace_id", "steps", "factors").iter_rows():
+        if (steps[:n_given], factors[:n_given]) == given:
+            yield "measures", f"trace {one_line(trace_id)}"
 
 
 def _traces_of(traces: pl.DataFrame, rollout_id: str) -> Iterator[Field]:
