@@ -68,7 +68,8 @@ def traces(n: int, *, correct: bool = False) -> TraceBatch:
     features = torch.zeros(n, T, N_FEATURES, dtype=torch.float64)
     features[:, :, N_SURPRISAL] = 1.0
     none = torch.zeros(n, dtype=torch.float64)
-    steps = StepBatch(features, torch.full((n,), T))
+    never_again = torch.zeros(n, T, dtype=torch.float64)
+    steps = StepBatch(features, never_again, torch.full((n,), T))
     return TraceBatch(steps, torch.full((n,), correct), none, none, none.long())
 
 

@@ -1,7 +1,10 @@
 """The information-directed search, over policies whose first errors are known."""
 
 import asyncio
+import math
 import random
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +17,7 @@ import torch
 from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import SCENARIOS, SimulatedPolicy
 from datagen.engines.fake import FakeEngine
-from datagen.engines.protocol import Completion, CompletionRequest, Sampling
+from datagen.engines.protocol import Completion, CompletionRequest, Sampling, Score, ScoreRequest
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
 from datagen.labels.posterior import ErrorModel
@@ -35,6 +38,26 @@ from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 
 N_ROOTS = 6
+OPENING = re.compile(r"<ACT_\w+-Start>")
+ID_NATS = 48 * math.log(2)
+
+
+def unrepeatable(engine: FakeEngine) -> FakeEngine:
+    """Let a simulated policy say that it never writes a step twice, in each opening tag.
+
+    What it says of the words alone makes steps look repeatable, but their ids have 48 bits.
+    """
+    rate = engine._rate
+
+    def rated(request: ScoreRequest) -> Score:
+        score = rate(request)
+        logprobs = list(score.logprobs)
+        for opening in OPENING.finditer(request.text):
+            logprobs[bisect_left(score.ends, opening.end())] -= ID_NATS
+        return replace(score, logprobs=tuple(logprobs))
+
+    engine._rate = rated
+    return engine
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,7 @@ class Cases:
     truth: list[int]
 
     def engine(self, **options: Any) -> FakeEngine:
-        return self.policy.engine(**options)
+        return unrepeatable(self.policy.engine(**options))
 
 
 @cache
@@ -351,17 +374,28 @@ def test_what_has_no_verdict_is_a_rollout_but_no_trial(outcome: str) -> None:
     assert not found.trials.any()
 
 
-def test_a_trace_is_no_root_rollout_of_its_own_question() -> None:
-    made = cases(n=12)
-    found, _ = search(made, FirstErrorConfig(max_rollouts=0))
-    assert found.batch.root_trials.tolist() == [N_ROOTS - 1] * 12
-    n_right = [
-        sum(a.correct for a in made.attempts if a.question == s.question) for s in made.suspects
+def test_root_rollouts_count_for_the_question_or_where_they_leave_the_trace() -> None:
+    world = Scripted(lambda _: "")
+
+    def attempt(words: str, correct: bool, **fields: Any) -> Attempt:
+        steps = tuple(Step(word, Factor.COMPUTE) for word in words.split())
+        return Attempt(Trace("Why?", steps, "0"), correct, **{"question": "q"} | fields)
+
+    attempts = [
+        attempt("x y", True),
+        attempt("x s1", False),
+        attempt("s0 x", True),
+        attempt("s0 s1 x", False),
+        attempt("s0 s1 s2 s3", False),  # the trace itself
+        attempt("x y", True, question="another"),
+        attempt("s0 s1 y", True, n_given=1),
+        attempt("s0 x", True, n_given=2),  # its shared step was given: it never left anything
     ]
-    assert found.batch.root_successes.tolist() == n_right
-    strangers = [replace(s, trace=replace(s.trace, answer="7")) for s in made.suspects]
-    found, _ = search(replace(made, suspects=strangers), FirstErrorConfig(max_rollouts=0))
-    assert found.batch.root_trials.tolist() == [N_ROOTS] * 12
+    made = Cases(SimulatedPolicy(SimulatedConfig(), 0), [world.suspect()], attempts, [])
+    found, _ = search(made, FirstErrorConfig(max_rollouts=0), engine=world.engine)
+    assert (found.batch.root_trials.item(), found.batch.root_successes.item()) == (2, 1)
+    assert found.trials.tolist() == [[1, 2, 0, 0]]
+    assert found.successes.tolist() == [[1, 1, 0, 0]]
 
 
 def test_attempts_from_a_prefix_say_nothing_of_the_bare_question() -> None:

@@ -1,6 +1,7 @@
 """Step surprisal: each token counts for the step, and the part of it, in which it ends."""
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 
@@ -42,9 +43,9 @@ def test_a_step_has_the_surprisal_of_its_tag_and_the_largest_of_its_words() -> N
     surprisals = [0.5, 2.0, 1.0, 0.25, 1.5, 3.0, 4.0, 0.125, 0.0]
     score = score_of(*zip(parts(TRACE), surprisals, strict=True))
     assert read_score(score, TRACE) == (
-        StepSurprisal(0.5, 2.0, 3),
-        StepSurprisal(0.25, 3.0, 3),
-        StepSurprisal(4.0, 0.125, 3),
+        StepSurprisal(0.5, 2.0, 3.5, 3),
+        StepSurprisal(0.25, 3.0, 4.75, 3),
+        StepSurprisal(4.0, 0.125, 4.125, 3),
     )
 
 
@@ -54,7 +55,7 @@ def test_a_tag_of_several_tokens_costs_their_sum_and_words_their_largest() -> No
     score = score_of(
         (opening[:5], 1.0), (opening[5:], 2.0), (words[:1], 0.5), (words[1:], 0.75), (closing, 0.0)
     )
-    assert read_score(score, trace) == (StepSurprisal(3.0, 0.75, 5),)
+    assert read_score(score, trace) == (StepSurprisal(3.0, 0.75, 4.25, 5),)
 
 
 def test_a_token_across_a_border_counts_where_it_ends() -> None:
@@ -64,37 +65,49 @@ def test_a_token_across_a_border_counts_where_it_ends() -> None:
     cuts = [0, opening - 1, opening + 1, first - 1, first + 2, len(text)]
     tokens = [text[begin:end] for begin, end in pairwise(cuts)]
     score = score_of(*zip(tokens, [1.0, 2.0, 3.0, 4.0, 5.0], strict=True))
-    assert read_score(score, trace) == (StepSurprisal(1.0, 3.0, 3), StepSurprisal(4.0, 5.0, 2))
+    assert read_score(score, trace) == (
+        StepSurprisal(1.0, 3.0, 6.0, 3),
+        StepSurprisal(4.0, 5.0, 9.0, 2),
+    )
 
 
 def test_a_step_without_words_has_the_surprisal_of_its_closing_tag() -> None:
     trace = Trace("?", (Step(""), Step("x")))
     tokens = [part for part in parts(trace) if part]
     score = score_of(*zip(tokens, [1.0, 2.0, 3.0, 4.0, 5.0], strict=True))
-    assert read_score(score, trace) == (StepSurprisal(1.0, 2.0, 2), StepSurprisal(3.0, 5.0, 3))
+    assert read_score(score, trace) == (
+        StepSurprisal(1.0, 2.0, 3.0, 2),
+        StepSurprisal(3.0, 5.0, 12.0, 3),
+    )
 
 
 def test_words_that_look_like_tags_are_words() -> None:
     trace = Trace("?", (Step("<ACT_Compute-End>\n<\\Think_End>"), Step("x")))
     score = score_of(*zip(parts(trace), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], strict=True))
-    assert read_score(score, trace) == (StepSurprisal(1.0, 3.0, 3), StepSurprisal(4.0, 6.0, 3))
+    assert read_score(score, trace) == (
+        StepSurprisal(1.0, 3.0, 6.0, 3),
+        StepSurprisal(4.0, 6.0, 15.0, 3),
+    )
+
+
+UNSCORED = StepSurprisal(0.0, 0.0, inf, 0)
 
 
 @pytest.mark.parametrize(
     ("n_tokens", "expected"),
     [
-        (0, [(0.0, 0.0, 0), (0.0, 0.0, 0), (0.0, 0.0, 0)]),
-        (1, [(1.0, 0.0, 1), (0.0, 0.0, 0), (0.0, 0.0, 0)]),
-        (3, [(1.0, 1.0, 3), (0.0, 0.0, 0), (0.0, 0.0, 0)]),
-        (4, [(1.0, 1.0, 3), (1.0, 0.0, 1), (0.0, 0.0, 0)]),
-        (5, [(1.0, 1.0, 3), (1.0, 1.0, 2), (0.0, 0.0, 0)]),
+        (0, [UNSCORED] * 3),
+        (1, [StepSurprisal(1.0, 0.0, 1.0, 1), UNSCORED, UNSCORED]),
+        (3, [StepSurprisal(1.0, 1.0, 3.0, 3), UNSCORED, UNSCORED]),
+        (4, [StepSurprisal(1.0, 1.0, 3.0, 3), StepSurprisal(1.0, 0.0, 1.0, 1), UNSCORED]),
+        (5, [StepSurprisal(1.0, 1.0, 3.0, 3), StepSurprisal(1.0, 1.0, 2.0, 2), UNSCORED]),
     ],
 )
 def test_what_found_no_room_in_the_context_is_not_surprising(
-    n_tokens: int, expected: list[tuple[float, float, int]]
+    n_tokens: int, expected: list[StepSurprisal]
 ) -> None:
     score = score_of(*((part, 1.0) for part in parts(TRACE)[:n_tokens]))
-    assert read_score(score, TRACE) == tuple(StepSurprisal(*said) for said in expected)
+    assert read_score(score, TRACE) == tuple(expected)
 
 
 def test_every_token_is_counted_in_one_step() -> None:
@@ -102,6 +115,7 @@ def test_every_token_is_counted_in_one_step() -> None:
     score = score_of(*((text[at : at + 4], 1.0) for at in range(0, len(text), 4)))
     said = read_score(score, TRACE)
     assert sum(step.n_tokens for step in said) == len(score.logprobs)
+    assert sum(step.total for step in said) == -sum(score.logprobs)
     assert min(step.n_tokens for step in said) > 5
 
 

@@ -8,13 +8,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import polars as pl
 import pytest
 
 from datagen.engines.protocol import CompletionRequest
-from datagen.reasoner.bundle import SEEDS
+from datagen.measure.run import trace_of
+from datagen.reasoner.bundle import SEEDS, problem_of
+from datagen.reasoner.oracle import first_error
 from datagen.search.journal import Journal
 
 REPO = Path(__file__).parents[1]
@@ -22,7 +26,9 @@ SETTINGS = """
 [search]
 n_simulations = 2
 n_root_rollouts = 4
-n_label_rollouts = 3
+[labels]
+confidence = 0.99
+max_rollouts = 4
 [engine]
 batch_size = 48
 """
@@ -33,10 +39,15 @@ TABLES = [
     "rollouts",
     "nodes",
     "traces",
+    "measured_traces",
+    "critiques",
+    "probes",
     "step_labels",
+    "trace_labels",
     "sft",
     "sft_plain",
     "prm",
+    "prm_verified",
     "rl",
 ]
 
@@ -81,8 +92,16 @@ pytestmark = pytest.mark.slow
 
 def test_the_run_ends_with_a_summary_and_the_line_to_load(out: Path):
     stdout = (out.parent / "stdout").read_text()
-    for word in ("seeds", "rollouts", "pass rate", "labelled steps", "dataset prm"):
+    for word in ("seeds", "rollouts", "pass rate", "labelled steps", "dataset prm_verified"):
         assert word in stdout
+    measured, probes = table(out, "trace_labels"), table(out, "probes")
+    for name, shown in (
+        ("measured traces", measured.height),
+        ("verified traces", measured["verified"].sum()),
+        ("dataset prm_verified", measured["verified"].sum()),
+    ):
+        assert re.search(rf"^{name} +{shown} ", stdout, re.MULTILINE), name
+    assert f"{probes['n_tokens'].sum():,} tokens in {probes.height} probes" in stdout
     assert f'load_dataset("{out / "published"}"' in stdout.replace("\n", "")
     assert "toy" in stdout
 
@@ -91,11 +110,12 @@ def test_both_outcomes_and_both_kinds_of_prefix_occur(out: Path):
     rollouts = table(out, "rollouts")
     assert {"correct", "wrong"} <= set(rollouts["outcome"])
     assert (table(out, "prefixes")["n_steps"] > 0).sum() >= 8
-    assert set(rollouts["algorithm"]) == {"puct", "shepherd"}
+    assert set(rollouts["algorithm"]) == {"puct"}
+    assert set(table(out, "probes")["algorithm"]) == {"first_error"}
 
 
 def test_every_outcome_agrees_with_a_recomputation_from_the_journal(out: Path):
-    rollouts = table(out, "rollouts")
+    rollouts = drawn(out)
     with Journal(out / "journal.sqlite") as journal:
         answers = journal.look_up(rollouts["completion_key"].to_list())
     for row in rollouts.iter_rows(named=True):
@@ -128,17 +148,117 @@ def test_every_synthetic_step_leads_back_to_a_human_step_or_a_completion(out: Pa
     assert n_model > 500
 
 
+def drawn(out: Path) -> pl.DataFrame:
+    """All rollouts, those of the search first."""
+    return pl.concat([table(out, "rollouts"), table(out, "probes")])
+
+
+def test_the_measured_traces_are_a_few_of_each_prefix_and_outcome(out: Path):
+    picked = table(out, "measured_traces")
+    assert picked.join(
+        table(out, "traces"), on=picked.columns, how="anti", nulls_equal=True
+    ).is_empty()
+    per_prefix = picked.group_by("prefix_id", "outcome").len()
+    most = dict(per_prefix.group_by("outcome").agg(pl.col("len").max()).iter_rows())
+    assert most == {"correct": 1, "wrong": 2}
+    assert picked["prefix_id"].n_unique() > 15
+
+
+def test_every_probe_goes_on_from_a_step_of_a_measured_trace(out: Path):
+    measured = table(out, "measured_traces").to_dicts()
+    probes = table(out, "probes")
+    assert probes.height > 10
+    assert not set(probes["rollout_id"]) & set(table(out, "rollouts")["rollout_id"])
+    tokens = {row["trace_id"]: 0 for row in measured}
+    for probe in probes.iter_rows(named=True):
+        n = probe["n_given_steps"]
+        origins = [
+            row["trace_id"]
+            for row in measured
+            if row["seed_id"] == probe["seed_id"]
+            and n <= len(row["steps"])
+            and (row["steps"][:n], row["factors"][:n]) == (probe["steps"][:n], probe["factors"][:n])
+        ]
+        assert n > 0 and origins
+        for trace_id in origins:
+            tokens[trace_id] += probe["n_tokens"]
+    told = dict(table(out, "trace_labels").select("trace_id", "n_tokens").iter_rows())
+    assert all(0 <= told[trace_id] <= tokens[trace_id] for trace_id in tokens)
+    assert sum(told.values()) >= probes["n_tokens"].sum()
+
+
+def test_step_labels_of_measured_traces_follow_from_their_trace_labels(out: Path):
+    steps = table(out, "step_labels")
+    traces = {row["trace_id"]: row for row in table(out, "trace_labels").iter_rows(named=True)}
+    by_posterior = steps.filter(pl.col("label_source") == "posterior")
+    assert set(by_posterior["trace_id"]) == set(traces)
+    assert list(traces) == table(out, "measured_traces")["trace_id"].to_list()
+    assert {row["first_error"] < 0 for row in traces.values()} == {True, False}
+    for (trace_id,), own in steps.group_by("trace_id", maintain_order=True):
+        if trace_id not in traces:
+            assert "posterior" not in set(own["label_source"])
+            continue
+        found = traces[str(trace_id)]
+        first, p = found["first_error"], found["p_first_error"]
+        assert set(own["label_source"]) == {"posterior"}
+        assert own.height == found["n_steps"] == len(p) - 1
+        assert max(p) == p[first] == found["first_error_mass"]
+        good = [first < 0 or idx < first for idx in range(own.height)]
+        assert own["hard_label"].to_list() == good
+        before = [sum(p[idx + 1 :]) for idx in range(own.height)]
+        assert own["p_before_error"].to_list() == pytest.approx(before, abs=1e-6)
+        sure = [b if ok else 1 - b for b, ok in zip(before, good, strict=True)]
+        assert own["confidence"].to_list() == pytest.approx(sure, abs=1e-6)
+        values = own["value"].to_list()
+        assert values[-1] == (found["outcome"] == "correct")
+        gains = [b - a for a, b in pairwise(values)]
+        assert own["advantage"].to_list()[1:] == pytest.approx(gains, abs=1e-9)
+
+
+def test_judges_read_every_measured_trace_and_their_agreement_makes_it_verified(out: Path):
+    critiques, traces = table(out, "critiques"), table(out, "trace_labels")
+    votes = dict(critiques.group_by("judge").len().iter_rows())
+    assert votes == {"checker": traces.height, "native_critique": traces.height}
+    assert 0 < traces["verified"].sum() < traces.height
+    for row in traces.filter("verified").iter_rows(named=True):
+        assert row["judge_first_error"] == row["first_error"]
+        assert row["first_error_mass"] >= 0.5
+    queue = traces["review_rank"].drop_nulls()
+    assert sorted(queue) == list(range(queue.len()))
+
+
+def test_first_errors_are_mostly_those_that_the_oracle_knows(out: Path):
+    problems = {
+        row["seed_id"]: problem_of(row["meta"]) for row in table(out, "seeds").iter_rows(named=True)
+    }
+    traces = table(out, "measured_traces").join(
+        table(out, "trace_labels").select("trace_id", "first_error", "verified"), on="trace_id"
+    )
+    exact: dict[bool, list[bool]] = {True: [], False: []}
+    for row in traces.filter(pl.col("outcome") == "wrong").iter_rows(named=True):
+        truth = first_error(problems[row["seed_id"]], trace_of(row).steps)
+        exact[row["verified"]].append(row["first_error"] == truth)
+    every = exact[True] + exact[False]
+    assert len(every) > 10
+    assert fmean(every) > 0.5  # a guess finds one in eight
+    assert fmean(exact[True]) > 0.8
+
+
 def test_labels_are_recomputed_from_the_rollouts_by_counting(out: Path):
-    rollouts = table(out, "rollouts")
+    rollouts = drawn(out)
     given = dict(rollouts.select("rollout_id", "n_given_steps").iter_rows())
     decided = [
         (row["seed_id"], row["steps"], row["factors"], row["n_given_steps"], row["outcome"])
-        for row in rollouts.unique("completion_key", keep="first").iter_rows(named=True)
+        for row in rollouts.unique(["seed_id", "completion_key"], keep="first").iter_rows(
+            named=True
+        )
         if row["outcome"] in ("correct", "wrong")
     ]
     traces = {row["trace_id"]: row for row in table(out, "traces").iter_rows(named=True)}
-    labels = table(out, "step_labels").filter(pl.col("n_trials") > 0).sample(60, seed=1)
-    for label in labels.iter_rows(named=True):
+    labels = table(out, "step_labels").filter(pl.col("n_trials") > 0)
+    measured = labels.filter(pl.col("label_source") == "posterior")
+    assert measured.height > 50
+    for label in pl.concat([labels.sample(60, seed=1), measured]).iter_rows(named=True):
         trace, n = traces[label["trace_id"]], label["step_idx"] + 1
         start = given.get(trace["rollout_id"])
 
@@ -160,9 +280,24 @@ def test_labels_are_recomputed_from_the_rollouts_by_counting(out: Path):
         assert (label["n_trials"], label["n_successes"]) == (len(through), sum(through))
 
 
-def test_prm_rows_hold_right_and_wrong_steps(out: Path):
+def test_prm_rows_are_the_measured_traces_with_their_labels_and_values(out: Path):
+    rows = {row["id"]: row for row in table(out, "prm").iter_rows(named=True)}
+    traces = table(out, "trace_labels")
+    assert set(rows) == set(traces["trace_id"])
+    steps = table(out, "step_labels").filter(pl.col("trace_id").is_in(list(rows)))
+    for (trace_id,), own in steps.group_by("trace_id", maintain_order=True):
+        row = rows[str(trace_id)]
+        assert row["labels"] == own["hard_label"].to_list()
+        assert row["step_scores"] == pytest.approx(own["value"].to_list(), abs=1e-6)
     labels = table(out, "prm")["labels"].explode()
     assert labels.any() and not labels.all()
+
+
+def test_verified_prm_rows_are_those_whose_first_error_is_agreed_on(out: Path):
+    prm, verified = table(out, "prm"), table(out, "prm_verified")
+    agreed = table(out, "trace_labels").filter("verified")["trace_id"]
+    assert set(verified["id"]) == set(agreed)
+    assert verified.equals(prm.filter(pl.col("id").is_in(agreed.implode())))
 
 
 def test_datasets_load_normally_and_streaming_from_another_folder(out: Path, tmp_path: Path):
@@ -170,7 +305,7 @@ def test_datasets_load_normally_and_streaming_from_another_folder(out: Path, tmp
 import json, sys
 from datasets import load_dataset
 counts = {}
-for config in ("sft", "sft_plain", "prm", "rl", "traces"):
+for config in ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces"):
     whole = load_dataset(sys.argv[1], config, split="train")
     streamed = list(load_dataset(sys.argv[1], config, split="train", streaming=True))
     assert whole[0] == streamed[0], config
@@ -190,30 +325,37 @@ print(json.dumps(counts))
 
 def test_running_again_replays_everything_and_changes_nothing(out: Path, settings: Path):
     before = {name: (out / "tables" / f"{name}.parquet").read_bytes() for name in TABLES}
+    n_answers = count(out / "journal.sqlite")
     done = datagen("run", "--out", out, "--config", settings, "--limit", "10")
     assert done.returncode == 0, done.stderr[-3000:]
     assert re.search(r"\s0 tokens", done.stdout)
+    assert count(out / "journal.sqlite") == n_answers
     after = {name: (out / "tables" / f"{name}.parquet").read_bytes() for name in TABLES}
     assert before == after
 
 
-def test_killed_in_the_middle_it_goes_on_and_ends_equal(out: Path, settings: Path, tmp_path: Path):
+@pytest.mark.parametrize("kind", ["completion", "score"])
+def test_killed_in_the_middle_it_goes_on_and_ends_equal(
+    kind: str, out: Path, settings: Path, tmp_path: Path
+):
+    """Killed within the search, or, since only measuring asks for scores, within that."""
     again = tmp_path / "out"
     command = [sys.executable, "-m", "assets", "run", "--out", str(again)]
     command += ["--config", str(settings), "--limit", "10"]
     n_whole = count(out / "journal.sqlite")
+    n_awaited = of_kind(kind, answers(out / "journal.sqlite")) // 3
     process = subprocess.Popen(
         command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    while count(again / "journal.sqlite") < n_whole // 3:
+    while of_kind(kind, answers(again / "journal.sqlite")) < n_awaited:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    n_kept = count(again / "journal.sqlite")
-    assert n_whole // 3 <= n_kept < n_whole
     kept = answers(again / "journal.sqlite")
+    assert len(kept) < n_whole
+    assert of_kind(kind, kept) >= n_awaited > 0
 
     done = datagen("run", "--out", again, "--config", settings, "--limit", "10")
 
@@ -221,17 +363,22 @@ def test_killed_in_the_middle_it_goes_on_and_ends_equal(out: Path, settings: Pat
     whole = answers(again / "journal.sqlite")
     assert {key: whole[key] for key in kept} == kept
     assert len(whole) == n_whole
-    replayed = re.search(r"([\d,]+)\s+replayed", done.stdout)
-    assert replayed and int(replayed[1].replace(",", "")) >= completions(kept)
+    if kind == "completion":
+        replayed = re.search(r"([\d,]+)\s+replayed", done.stdout)
+        assert replayed and int(replayed[1].replace(",", "")) >= of_kind(kind, kept)
+    else:
+        assert re.search(r"\s0 tokens", done.stdout)  # the search asked nothing again
     for name in TABLES:
         assert table(again, name).equals(table(out, name)), name
 
 
 def count(journal: Path) -> int:
-    return len(answers(journal)) if journal.exists() else 0
+    return len(answers(journal))
 
 
 def answers(journal: Path) -> dict[bytes, tuple[object, ...]]:
+    if not journal.exists():
+        return {}
     with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
         try:
             return {row[0]: row[1:] for row in db.execute("SELECT * FROM answers")}
@@ -239,14 +386,37 @@ def answers(journal: Path) -> dict[bytes, tuple[object, ...]]:
             return {}  # not a journal yet
 
 
-def completions(rows: dict[bytes, tuple[object, ...]]) -> int:
-    return sum(row[0] == "completion" for row in rows.values())
+def of_kind(kind: str, rows: dict[bytes, tuple[object, ...]]) -> int:
+    return sum(row[0] == kind for row in rows.values())
 
 
 def test_show_draws_a_tree_of_the_run(out: Path):
     done = datagen("show", "world-000", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "Compute" in done.stdout
+
+
+def test_show_draws_a_measured_trace_and_one_of_its_probes(out: Path):
+    wrong = table(out, "trace_labels").filter(pl.col("first_error") >= 0)
+    done = datagen("show", wrong["trace_id"][0], "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"first error +step {wrong['first_error'][0]} with", done.stdout)
+    for word in ("before", "value", "checker", "native_critique", "review"):
+        assert word in done.stdout
+    done = datagen("show", table(out, "probes")["rollout_id"][0], "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "by first_error" in done.stdout and "measures" in done.stdout
+
+
+def test_show_works_on_a_run_that_was_stopped_before_its_labels(out: Path, tmp_path: Path):
+    (tmp_path / "tables").mkdir()
+    for name in ("prefixes", "nodes", "rollouts", "traces"):
+        path = out / "tables" / f"{name}.parquet"
+        (tmp_path / "tables" / path.name).write_bytes(path.read_bytes())
+    trace = table(out, "traces")["trace_id"][0]
+    done = datagen("show", trace, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "none yet" in done.stdout
 
 
 def test_show_without_a_run_says_how_to_make_one(tmp_path: Path):

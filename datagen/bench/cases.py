@@ -86,7 +86,7 @@ def verify_world(problem: Problem) -> Verify:
 def collect(
     kind: Kind, n: int, engine: Engine, journal: Journal, *, n_root_rollouts: int = 8
 ) -> CaseSet:
-    """Draw problems until ``n`` of them have a wrong trace of this kind; half as many right ones.
+    """Draw problems until ``n`` of them have a wrong trace of this kind; a quarter as many right ones.
 
     Args:
         kind: how the traces come about.
@@ -121,7 +121,7 @@ def collect(
             good = [case for case in cases if case.correct]
             if bad and len(wrong) < n:
                 wrong.append(bad[0])
-            elif good and len(right) < n // 2:
+            elif good and len(right) < n // 4:
                 right.append(good[0])
         if len(wrong) == n:
             break

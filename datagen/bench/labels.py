@@ -63,7 +63,7 @@ class Plan:
     n_root_rollouts: int = 8
     shepherd_ks: dict[Kind, tuple[int, ...]] = field(
         default_factory=lambda: {
-            "sampled": (1, 2, 4, 8, 16),
+            "sampled": (1, 2, 4, 8),
             "greedy": (1, 2, 4),
             "planted": (1, 2, 4),
         }
