@@ -16,6 +16,8 @@ from datagen.config import EngineSettings
 from datagen.engines.registry import open_engine
 from datagen.search.journal import Journal
 
+_WIDTH = 120
+
 
 def run_label_bench(
     console: Console, *, out: Path, quick: bool, n_traces: int | None, json_path: Path | None
@@ -32,7 +34,7 @@ def run_label_bench(
     began = time.monotonic()
     plan = QUICK if quick else Plan()
     if n_traces is not None:
-        plan = replace(plan, n_wrong=n_traces)
+        plan = replace(plan, n_wrong=dict.fromkeys(plan.n_wrong, n_traces))
 
     def note(text: str) -> None:
         console.print(Text(f"{time.monotonic() - began:6.0f} s  {text}", style="dim"))
@@ -53,7 +55,9 @@ def run_label_bench(
 
     accuracy_plot(report.rows, out / "labels.png")
     reliability_plot(report.reliability, out / "reliability.png")
-    _print(console, report)
+    # A table that does not fit is cut to pieces; lines that are too long can still be read.
+    wide = Console(width=max(console.width, _WIDTH))
+    _print(wide, report)
     console.print(Text(f"\nlabels.csv, labels.json, labels.png and reliability.png are in {out}"))
 
 

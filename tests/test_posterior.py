@@ -40,6 +40,7 @@ def batch(
     roots: Sequence[tuple[int, int]] | None = None,
     n_given: Sequence[int] | None = None,
     logits: Sequence[Sequence[float]] | None = None,
+    follow: Sequence[Sequence[float]] | None = None,
 ) -> TraceBatch:
     """Traces by length; ``roots`` are (trials, successes), ``logits`` in the constant's column."""
     n = len(n_steps)
@@ -47,9 +48,12 @@ def batch(
     features[:, :, N_SURPRISAL] = 1.0
     for row, said in enumerate(logits or ()):
         features[row, : len(said), N_SURPRISAL] = number(said)
+    repeated = torch.zeros(n, max(n_steps), dtype=torch.float64)
+    for row, shares in enumerate(follow or ()):
+        repeated[row, : len(shares)] = number(shares)
     trials, successes = zip(*(roots or [(0, 0)] * n), strict=True)
     return TraceBatch(
-        StepBatch(features, torch.tensor(n_steps)),
+        StepBatch(features, repeated, torch.tensor(n_steps)),
         torch.tensor(correct or [False] * n),
         number(trials),
         number(successes),
@@ -99,6 +103,7 @@ def cases(draw: st.DrawFn, *, most_trials: int = 6) -> tuple[TraceBatch, Counts]
         roots=roots,
         n_given=[draw(st.integers(0, n_steps)) for n_steps in lengths],
         logits=[[draw(st.floats(-2, 3)) for _ in range(n_steps)] for n_steps in lengths],
+        follow=[[draw(st.integers(0, 100)) / 100 for _ in range(n_steps)] for n_steps in lengths],
     )
     return made, counts
 
@@ -162,9 +167,20 @@ def enumerated(m: ErrorModel, made: TraceBatch, counts: Counts, row: int) -> Enu
             plain = recovery * v ** (ahead / (n_steps + hurdle))
         return min(max(plain, 1e-3), 1 - 1e-3)
 
+    follow = [min(f, 0.95) for f in made.steps.follow[row].tolist()]
+
+    def leaving(step: int, here: float, after: float) -> float:
+        """v = f v' + (1 - f) u, solved for u."""
+        f = follow[step + 1]
+        return min(max((here - f * after) / (1 - f), 0.01), 0.99)
+
+    def concentrated(step: int, error: int) -> float:
+        return math.exp(m.spread[1 if error < n_steps and step >= error else 0])
+
     def shape(step: int, error: int, v: float) -> tuple[float, float]:
-        k = math.exp(m.spread[1 if error < n_steps and step >= error else 0])
-        return k * rate(step, error, v), k * (1 - rate(step, error, v))
+        after = float(correct) if step + 2 == n_steps else rate(step + 1, error, v)
+        u, k = leaving(step, rate(step, error, v), after), concentrated(step, error)
+        return k * u, k * (1 - u)
 
     def likelihood(error: int, v: float) -> float:
         product = 1.0
@@ -186,26 +202,32 @@ def enumerated(m: ErrorModel, made: TraceBatch, counts: Counts, row: int) -> Enu
     mass = sum(weight.values())
     p = {key: w / mass for key, w in weight.items()}
     position = [sum(p[e, v] for v in RATES) for e in range(n_steps + 1)]
-    value, information = [], []
-    for step in range(n_steps):
+    # Of one more rollout: where it leaves is told by the policy, how it then ends by the position.
+    outcome = [[float(correct)] * (n_steps + 1)]
+    information = [0.0]
+    for step in reversed(range(n_steps - 1)):
         n, c = counts.get((row, step), (0, 0))
-        right = [0.0] * (n_steps + 1)
-        for (e, v), share in p.items():
-            good, bad = shape(step, e, v)
-            right[e] += share * (good + c) / (good + bad + n)
-        overall = sum(right)
-        value.append(overall)
-        # Mutual information of position and outcome, from their joint table.
-        table = [(r, q - r) for r, q in zip(right, position, strict=True)]
-        information.append(
-            sum(
-                cell * math.log(cell / (q * marginal))
-                for cells, q in zip(table, position, strict=True)
-                for cell, marginal in zip(cells, (overall, 1 - overall), strict=True)
-                if cell > 0 and q > 0
-            )
+        ends: list[float] = []
+        for e, q in enumerate(position):
+            mean = [
+                sum(p[e, v] * rate(at, e, v) for v in RATES) / max(q, 1e-12)
+                for at in (step, step + 1)
+            ]
+            u = leaving(step, mean[0], float(correct) if step + 2 == n_steps else mean[1])
+            k = concentrated(step, e)
+            ends.append((k * u + c) / (k + n))
+        overall = sum(q * u for q, u in zip(position, ends, strict=True))
+        mutual = sum(
+            q * share * math.log(share / total_share)
+            for q, u in zip(position, ends, strict=True)
+            for share, total_share in ((u, overall), (1 - u, 1 - overall))
+            if share > 0
         )
-    information[-1] = 0.0
+        f = follow[step + 1]
+        information.insert(0, f * information[0] + (1 - f) * mutual)
+        last = outcome[0]
+        outcome.insert(0, [f * a + (1 - f) * b for a, b in zip(last, ends, strict=True)])
+    value = [sum(q * w for q, w in zip(position, at, strict=True)) for at in outcome]
     return Enumerated(position, value, information, math.log(mass))
 
 
@@ -410,4 +432,10 @@ def test_without_noise_it_bisects(n_steps: int) -> None:
             low, high = (step + 1, high) if step < truth else (low, step + 1)
             counts[0, step] = (1, int(step < truth))
         assert (low, high) == (truth, truth + 1)
-        assert posterior(m, made, evidence(counts)).first_error[0, truth] > 0.97
+        assert posterior(m, made, evidence(counts)).first_error[0, truth] > 0.9
+
+
+def test_a_wrong_trace_that_the_policy_always_repeats_is_worth_little_from_the_start() -> None:
+    follow = [[0.0, 0.9, 0.9, 0.9]]
+    belief = posterior(model(), batch([4, 4], follow=[follow[0], [0.0] * 4]), evidence({}))
+    assert belief.value[0, 0] < 0.5 * belief.value[1, 0]

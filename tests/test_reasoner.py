@@ -1,18 +1,25 @@
 """The shipped checkpoint: its size, its form, and how well it does."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
+from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.engines.registry import WEIGHTS
 from datagen.engines.transformers import TransformersEngine
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import read_rollout
+from datagen.judge import Vote, critique_judge
+from datagen.prompts.native import prompt_of, read_rollout
 from datagen.reasoner.bundle import SEEDS, bundled_seeds, problem_of
 from datagen.reasoner.evaluate import attempt, solve_rate, unseen_problems
+from datagen.reasoner.oracle import first_error
+from datagen.search.journal import Journal
+from datagen.search.scheduler import Scheduler
 from datagen.seeds import read_seeds
+from datagen.traces.model import Trace
 
 
 def test_the_checkpoint_is_small_and_of_safetensors():
@@ -70,12 +77,6 @@ def test_it_solves_half_to_two_thirds_when_sampled_and_errs_in_several_ways(
 
 
 def test_it_thinks_in_the_factors_of_its_world(engine: TransformersEngine):
-    import asyncio
-
-    from datagen.engines.protocol import CompletionRequest, Sampling
-    from datagen.prompts.native import prompt_of
-    from datagen.traces.model import Trace
-
     requests = [
         CompletionRequest(prompt_of(Trace(problem.question)), Sampling(), idx)
         for problem in unseen_problems(8)
@@ -94,6 +95,36 @@ def test_it_thinks_in_the_factors_of_its_world(engine: TransformersEngine):
         Factor.CONSOLIDATE,
         Factor.ANSWER,
     }
+
+
+@pytest.mark.slow
+def test_most_of_its_critiques_can_be_read_and_name_the_oracles_first_error(
+    engine: TransformersEngine,
+):
+    requests = [
+        (problem, CompletionRequest(prompt_of(Trace(problem.question)), Sampling(), 0))
+        for problem in unseen_problems(6)
+    ]
+    completions = asyncio.run(engine.complete([request for _, request in requests]))
+    traces = {
+        str(idx): (problem, Trace(problem.question, reading.steps, reading.answer))
+        for idx, (problem, completion) in enumerate(
+            zip((problem for problem, _ in requests), completions, strict=True)
+        )
+        if (reading := read_rollout(completion)).answer is not None
+    }
+    judge = critique_judge(n_votes=1)
+    with Journal(":memory:") as journal:
+        scheduler = Scheduler[list[Vote]](engine, journal)
+        votes = scheduler.run([(key, judge(trace)) for key, (_, trace) in traces.items()])
+    truths = {key: first_error(problem, trace.steps) for key, (problem, trace) in traces.items()}
+    said = {key: vote.first_error for key, (vote,) in votes.items()}
+    read = [key for key in said if said[key] is not None]
+    wrong = [key for key in read if truths[key] >= 0]
+    assert len(traces) > 25 and len(wrong) > 5
+    assert len(read) > 0.75 * len(traces)
+    assert sum(said[key] == truths[key] for key in read) > 0.7 * len(read)
+    assert sum(said[key] == truths[key] for key in wrong) > 0.5 * len(wrong)
 
 
 def test_the_card_states_the_measured_rates():

@@ -86,7 +86,7 @@ def verify_world(problem: Problem) -> Verify:
 def collect(
     kind: Kind, n: int, engine: Engine, journal: Journal, *, n_root_rollouts: int = 8
 ) -> CaseSet:
-    """Draw problems until ``n`` of them have a wrong trace of this kind; a quarter as many right ones.
+    """Draw problems until ``n`` have a wrong trace of this kind; keep a quarter as many right ones.
 
     Args:
         kind: how the traces come about.

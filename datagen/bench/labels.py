@@ -36,7 +36,6 @@ from datagen.traces.model import Trace
 from datagen.verify import Outcome
 
 DEFAULT: Final = FirstErrorConfig()
-_KINDS: Final[tuple[Kind, ...]] = ("sampled", "greedy", "planted")
 _OURS: Final = (
     (0.0, 0), (0.6, 1), (0.7, 2), (0.8, 3), (0.8, 4), (0.9, 6), (0.9, 12), (0.95, 20), (0.98, 32),
 )  # fmt: skip
@@ -48,8 +47,7 @@ class Plan:
     """How large a run is.
 
     Attributes:
-        n_wrong: wrong traces of each kind.
-        kinds: kinds of traces.
+        n_wrong: wrong traces by kind.
         n_root_rollouts: per question.
         shepherd_ks: rollouts per step of Math-Shepherd, by kind.
         omega_ks: rollouts per prefix of OmegaPRM.
@@ -58,8 +56,9 @@ class Plan:
         ours: settings of ours, as pairs of confidence and most rollouts.
     """
 
-    n_wrong: int = 300
-    kinds: tuple[Kind, ...] = _KINDS
+    n_wrong: dict[Kind, int] = field(
+        default_factory=lambda: {"sampled": 300, "greedy": 150, "planted": 150}
+    )
     n_root_rollouts: int = 8
     shepherd_ks: dict[Kind, tuple[int, ...]] = field(
         default_factory=lambda: {
@@ -75,8 +74,7 @@ class Plan:
 
 
 QUICK: Final = Plan(
-    n_wrong=32,
-    kinds=("sampled",),
+    n_wrong={"sampled": 32},
     n_root_rollouts=4,
     shepherd_ks={"sampled": (1, 2, 4)},
     omega_ks=(1, 2, 4, 8),
@@ -122,9 +120,9 @@ def bench_labels(
     figures: dict[str, float] = {}
     reliability: dict[str, pl.DataFrame] = {}
     bound: dict[str, dict[str, float]] = {}
-    for kind in plan.kinds:
-        note(f"{kind} traces: drawing {plan.n_wrong} wrong ones")
-        cases = collect(kind, plan.n_wrong, engine, journal, n_root_rollouts=plan.n_root_rollouts)
+    for kind, n_wrong in plan.n_wrong.items():
+        note(f"{kind} traces: drawing {n_wrong} wrong ones")
+        cases = collect(kind, n_wrong, engine, journal, n_root_rollouts=plan.n_root_rollouts)
         run = _KindRun(kind, cases, engine, journal, plan, note)
         rows += run.rows()
         calibrated = run.calibration()
@@ -145,7 +143,7 @@ def bench_labels(
 
 def _shown(plan: Plan) -> dict[str, Any]:
     return {
-        "wrong traces of each kind": plan.n_wrong,
+        "wrong traces": plan.n_wrong,
         "root rollouts per question": plan.n_root_rollouts,
         "critiques per trace": plan.n_votes,
     }

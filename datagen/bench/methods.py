@@ -148,7 +148,7 @@ def run_omega(bench: Bench, k: int, *, stop_at_first_success: bool) -> Labelled:
         error = bisection.first_error_idx
         predicted[idx] = len(bench.suspects[idx].trace.steps) - 1 if error is None else error
         drawn[idx] = bisection.rollouts
-    how = ", stop at first success" if stop_at_first_success else ""
+    how = ", first success" if stop_at_first_success else ""
     return bench.labelled("omega", f"OmegaPRM k={k}{how}", predicted, drawn)
 
 
@@ -180,7 +180,7 @@ def run_prior_bisection(bench: Bench, prior: Labelled, k: int) -> Labelled:
         for row, s in enumerate(bench.suspects)
     )
     predicted = [error for error, _ in found]
-    name = f"bisection with our prior, k={k}, stop at first success"
+    name = f"bisection with our prior, k={k}, first success"
     return bench.labelled("ablation", name, predicted, [drawn for _, drawn in found])
 
 

@@ -34,7 +34,9 @@ def pick_traces(
     )
     wanted = {Outcome.CORRECT.value: n_right, Outcome.WRONG.value: n_wrong}
     picked = [
-        own.filter(pl.col("outcome") == outcome).group_by("prefix_id", maintain_order=True).head(n)
+        own.filter(pl.col("outcome") == outcome).filter(
+            pl.int_range(pl.len()).over("prefix_id") < n
+        )
         for outcome, n in wanted.items()
     ]
     rows = pl.concat([frame["row"] for frame in picked]).sort()
