@@ -34,6 +34,7 @@ from datagen.factors.taxonomy import Factor
 from datagen.reasoner.oracle import first_error
 from datagen.search.first_error import Attempt, FirstErrorConfig, Suspect
 from datagen.search.journal import Journal
+from datagen.traces.markup import THINK_END
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 
@@ -268,7 +269,7 @@ def test_cases_are_wrong_traces_of_different_questions_with_their_oracles_truth(
 
 
 def completion_of(trace: Trace) -> Completion:
-    return Completion(f"<Think_End>{trace.answer}", "stop", (-1.0,), (1,))
+    return Completion(f"{THINK_END}{trace.answer}", "stop", (-1.0,), (1,))
 
 
 FIGURES = {
@@ -282,8 +283,7 @@ FIGURES = {
 @pytest.mark.slow
 def test_a_small_benchmark_reports_every_figure_and_every_method() -> None:
     plan = Plan(
-        n_wrong=8,
-        kinds=("sampled",),
+        n_wrong={"sampled": 8},
         n_root_rollouts=3,
         shepherd_ks={"sampled": (1, 2)},
         omega_ks=(1, 8),

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datagen.labels import calibration as module
 from datagen.labels.calibration import before_first_error, calibrate, calibration, refit
 from datagen.labels.hazard import N_FEATURES, N_SURPRISAL, StepBatch
 from datagen.labels.posterior import ErrorModel, Evidence, TraceBatch, posterior
@@ -130,6 +131,14 @@ def test_another_temperature_than_the_one_found_fits_the_labels_less() -> None:
     for step in (-0.5, 0.5):
         other = replace(model, temperature=model.temperature + step)
         assert log_loss(other, made()) > log_loss(model, made())
+
+
+def test_temperature_alone_takes_from_overconfidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "fit", lambda model, **_: model)
+    cooled = refit(OVERCONFIDENT, *half(odd=False))
+    assert cooled.temperature > 0.4
+    assert torch.equal(cooled.recovery, OVERCONFIDENT.recovery)
+    assert log_loss(cooled, half(odd=True)) < log_loss(OVERCONFIDENT, half(odd=True)) - 0.3
 
 
 def test_a_refit_leaves_its_model_alone_and_gives_the_same_again() -> None:

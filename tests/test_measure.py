@@ -141,6 +141,15 @@ def test_traces_drawn_deeper_in_a_search_are_not_picked() -> None:
     assert any(n_given[rollout_id] for rollout_id in traces["rollout_id"])
 
 
+@pytest.mark.parametrize(("n_own", "n_picked"), [(1, 0), (2, 2 * N)])
+def test_of_a_single_own_step_nothing_can_be_measured(n_own: int, n_picked: int) -> None:
+    traces, rollouts = tables()
+    given = (pl.col("steps").list.len() - n_own).cast(pl.Int32)
+    traces = traces.with_columns(n_human_steps=given)
+    rollouts = rollouts.with_columns(n_given_steps=given)
+    assert pick_traces(traces, rollouts, n_right=1, n_wrong=1).height == n_picked
+
+
 def test_nothing_is_picked_from_nothing() -> None:
     traces, rollouts = tables()
     assert pick_traces(traces, rollouts, n_right=0, n_wrong=0).height == 0

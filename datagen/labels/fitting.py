@@ -59,7 +59,7 @@ def fit(
     batch: TraceBatch | None = None,
     evidence: Evidence | None = None,
     gold: Tensor | None = None,
-    max_iterations: int = 50,
+    max_iterations: int = 30,
 ) -> ErrorModel:
     """The parameters of greatest posterior probability, starting from ``model``.
 

@@ -260,7 +260,7 @@ def log_likelihood(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> 
     total = torch.zeros(len(batch), longest + 1, len(_SOLVE_RATES), dtype=torch.float64)
     if not len(evidence.row):
         return total
-    # Few traces differ in what matters here, and gammas are dear: each case is worked out once.
+    # Few traces differ in what matters here: each case is worked out once.
     row, step_idx = evidence.row, evidence.step_idx
     follow = batch.steps.follow[row, step_idx + 1].round(decimals=2)
     columns = (batch.steps.n_steps[row], step_idx, evidence.trials, evidence.successes, follow)
@@ -273,14 +273,20 @@ def log_likelihood(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> 
     after = torch.where(ends, cases[:, 5, None, None], after)
     mean = leaving_rates(here, after, cases[:, 4, None, None])
     k = concentration(model, step_idx, longest)
-    n, c = cases[:, 2, None, None], cases[:, 3, None, None]
-    good, bad = k * mean, k * (1.0 - mean)
-    terms = (
-        (torch.lgamma(good + c) - torch.lgamma(good))
-        + (torch.lgamma(bad + n - c) - torch.lgamma(bad))
-        - (torch.lgamma(k + n) - torch.lgamma(k))
-    )
+    n, c = cases[:, 2].long(), cases[:, 3].long()
+    terms = _log_rising(k * mean, c) + _log_rising(k * (1.0 - mean), n - c) - _log_rising(k, n)
     return total.index_add(0, row, terms[which])
+
+
+def _log_rising(x: Tensor, count: Tensor) -> Tensor:
+    """Logarithm of the rising factorial x (x + 1) … (x + count - 1), case by case.
+
+    Counts are mostly 1 or 2, where this is many times faster than differences of log-gammas.
+    """
+    case = torch.repeat_interleave(torch.arange(len(count)), count)
+    step = torch.arange(len(case)) - torch.repeat_interleave(count.cumsum(0) - count, count)
+    factors = (x[case] + step[:, None, None]).log()
+    return torch.zeros_like(x).index_add(0, case, factors)
 
 
 def leaving_rates(here: Tensor, after: Tensor, follow: Tensor) -> Tensor:
@@ -315,7 +321,7 @@ def posterior(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Poste
     value = torch.zeros(batch.steps.mask.shape, dtype=torch.float64)
     gain = torch.zeros_like(value)
     ends = batch.correct.double()[:, None].expand(-1, leaving.shape[2])
-    at_end, nothing = ends, torch.zeros(len(batch), dtype=torch.float64)
+    at_end, told = ends, torch.zeros(len(batch), dtype=torch.float64)
     follow = batch.steps.follow.clamp(max=_MOST_FOLLOW)
     for step_idx in reversed(range(value.shape[1])):
         inner = step_idx < batch.steps.n_steps - 1
@@ -323,10 +329,10 @@ def posterior(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Poste
             f = follow[:, step_idx + 1]
             moved = f[:, None] * at_end + (1.0 - f)[:, None] * leaving[:, step_idx]
             at_end = torch.where(inner[:, None], moved, ends)
-            told = f * nothing + (1.0 - f) * tells[:, step_idx].clamp(min=0.0)
-            nothing = torch.where(inner, told, torch.zeros_like(told))
+            here = f * told + (1.0 - f) * tells[:, step_idx].clamp(min=0.0)
+            told = torch.where(inner, here, torch.zeros_like(here))
         value[:, step_idx] = (position * at_end).sum(1)
-        gain[:, step_idx] = nothing
+        gain[:, step_idx] = told
     return Posterior(
         position,
         value * batch.steps.mask,

@@ -34,7 +34,7 @@ from datagen.verify import Outcome
 _CHUNK: Final = 1024
 """Traces whose next question is chosen at once; bounds the memory, not the result."""
 
-_FIT_TO: Final = 512
+_FIT_TO: Final = 256
 """Traces that a fit looks at, evenly spread; the parameters are few."""
 
 
