@@ -106,7 +106,7 @@ def half(odd: bool) -> tuple[TraceBatch, Evidence, torch.Tensor]:
 OVERCONFIDENT = replace(
     ErrorModel(),
     recovery=torch.tensor([-7.0] * 3, dtype=torch.float64),
-    spread=torch.tensor([9.0, 9.0], dtype=torch.float64),
+    spread=torch.tensor(9.0, dtype=torch.float64),
 )
 """Takes a success for a proof, and every rollout for an independent one."""
 

@@ -1,10 +1,7 @@
 """The information-directed search, over policies whose first errors are known."""
 
 import asyncio
-import math
 import random
-import re
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +14,7 @@ import torch
 from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import SCENARIOS, SimulatedPolicy
 from datagen.engines.fake import FakeEngine
-from datagen.engines.protocol import Completion, CompletionRequest, Sampling, Score, ScoreRequest
+from datagen.engines.protocol import Completion, CompletionRequest, Sampling
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
 from datagen.labels.posterior import ErrorModel
@@ -38,26 +35,6 @@ from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 
 N_ROOTS = 6
-OPENING = re.compile(r"<ACT_\w+-Start>")
-ID_NATS = 48 * math.log(2)
-
-
-def unrepeatable(engine: FakeEngine) -> FakeEngine:
-    """Let a simulated policy say that it never writes a step twice, in each opening tag.
-
-    What it says of the words alone makes steps look repeatable, but their ids have 48 bits.
-    """
-    rate = engine._rate
-
-    def rated(request: ScoreRequest) -> Score:
-        score = rate(request)
-        logprobs = list(score.logprobs)
-        for opening in OPENING.finditer(request.text):
-            logprobs[bisect_left(score.ends, opening.end())] -= ID_NATS
-        return replace(score, logprobs=tuple(logprobs))
-
-    engine._rate = rated
-    return engine
 
 
 @dataclass(frozen=True)
@@ -68,7 +45,7 @@ class Cases:
     truth: list[int]
 
     def engine(self, **options: Any) -> FakeEngine:
-        return unrepeatable(self.policy.engine(**options))
+        return self.policy.engine(**options)
 
 
 @cache

@@ -124,7 +124,7 @@ def test_recovery_rates_come_out_in_their_order_and_nearly_right() -> None:
 
 def test_a_policy_that_recovers_often_is_told_from_one_that_does_not() -> None:
     rates = torch.sigmoid(fitted(often=True).recovery).tolist()
-    assert rates == pytest.approx([0.7, 0.6, 0.5], abs=0.12)
+    assert rates == pytest.approx([0.7, 0.6, 0.5], abs=0.15)
 
 
 def test_informative_surprisal_gets_weight_and_uninformative_gets_none() -> None:

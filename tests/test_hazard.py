@@ -13,7 +13,7 @@ from datagen.prompts.native import StepSurprisal
 from datagen.traces.model import Step
 
 COMPUTE, ANSWER = Step("1+1=2", Factor.COMPUTE), Step("2", Factor.ANSWER)
-OWN, NEXT = N_SURPRISAL + 1, N_SURPRISAL + 1 + len(Factor)
+OWN, NEXT = N_SURPRISAL + 2, N_SURPRISAL + 2 + len(Factor)
 
 
 def said(content: float, action: float = 0.0) -> StepSurprisal:
@@ -31,10 +31,10 @@ def test_a_step_has_its_surprisal_a_constant_its_factor_and_the_next_ones() -> N
     factors = list(Factor)
     compute, answer, last = factors.index(Factor.COMPUTE), factors.index(Factor.ANSWER), len(Factor)
     assert torch.nonzero(features[0, N_SURPRISAL:]).squeeze(1).tolist() == [
-        0, OWN + compute - N_SURPRISAL, NEXT + answer - N_SURPRISAL,
+        0, 1, OWN + compute - N_SURPRISAL, NEXT + answer - N_SURPRISAL,
     ]  # fmt: skip
     assert torch.nonzero(features[1, N_SURPRISAL:]).squeeze(1).tolist() == [
-        0, OWN + answer - N_SURPRISAL, NEXT + last - N_SURPRISAL,
+        0, 1, OWN + answer - N_SURPRISAL, NEXT + last - N_SURPRISAL,
     ]  # fmt: skip
     assert NEXT + last == N_FEATURES - 1
 

@@ -118,8 +118,10 @@ def models(draw: st.DrawFn, *, far: float = 3.0) -> ErrorModel:
         number(some(1)[0]),
         number(some(2)),
         number(some(1)[0]),
+        number(some(1)[0]),
         number(some(N_DISTANCES)),
-        number(some(2)),
+        number(some(1)[0]),
+        number(some(1)[0]),
         number(some(1)[0]),
         number(some(1)[0]),
     )
@@ -165,21 +167,19 @@ def enumerated(m: ErrorModel, made: TraceBatch, counts: Counts, row: int) -> Enu
             distance = min(step - error, N_DISTANCES - 1)
             recovery = 1 / (1 + math.exp(-m.recovery[distance]))
             plain = recovery * v ** (ahead / (n_steps + hurdle))
-        return min(max(plain, 1e-3), 1 - 1e-3)
+        return min(max(plain / (1 + math.exp(-m.ceiling)), 1e-3), 1 - 1e-3)
 
-    follow = [min(f, 0.95) for f in made.steps.follow[row].tolist()]
+    believed = 1 / (1 + math.exp(-m.parting))
+    follow = [min(believed * f, 0.95) for f in made.steps.follow[row].tolist()]
 
     def leaving(step: int, here: float, after: float) -> float:
         """v = f v' + (1 - f) u, solved for u."""
         f = follow[step + 1]
         return min(max((here - f * after) / (1 - f), 0.01), 0.99)
 
-    def concentrated(step: int, error: int) -> float:
-        return math.exp(m.spread[1 if error < n_steps and step >= error else 0])
-
     def shape(step: int, error: int, v: float) -> tuple[float, float]:
         after = float(correct) if step + 2 == n_steps else rate(step + 1, error, v)
-        u, k = leaving(step, rate(step, error, v), after), concentrated(step, error)
+        u, k = leaving(step, rate(step, error, v), after), math.exp(m.spread)
         return k * u, k * (1 - u)
 
     def likelihood(error: int, v: float) -> float:
@@ -214,7 +214,7 @@ def enumerated(m: ErrorModel, made: TraceBatch, counts: Counts, row: int) -> Enu
                 for at in (step, step + 1)
             ]
             u = leaving(step, mean[0], float(correct) if step + 2 == n_steps else mean[1])
-            k = concentrated(step, e)
+            k = math.exp(m.spread)
             ends.append((k * u + c) / (k + n))
         overall = sum(q * u for q, u in zip(position, ends, strict=True))
         mutual = sum(
@@ -418,7 +418,7 @@ def test_a_higher_temperature_is_less_sure_of_the_same() -> None:
 
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 5, 8, 13, 16])
 def test_without_noise_it_bisects(n_steps: int) -> None:
-    m = model(1.0, solve=[9.0, 0.0], recovery=[-20.0] * 3, spread=[14.0, 14.0])
+    m = model(1.0, solve=[9.0, 0.0], ceiling=20.0, recovery=[-20.0] * 3, spread=14.0)
     made = batch([n_steps], logits=[flat_logits(n_steps)])
     for truth in range(n_steps):
         counts: Counts = {}
@@ -437,5 +437,7 @@ def test_without_noise_it_bisects(n_steps: int) -> None:
 
 def test_a_wrong_trace_that_the_policy_always_repeats_is_worth_little_from_the_start() -> None:
     follow = [[0.0, 0.9, 0.9, 0.9]]
-    belief = posterior(model(), batch([4, 4], follow=[follow[0], [0.0] * 4]), evidence({}))
+    belief = posterior(
+        model(parting=9.0), batch([4, 4], follow=[follow[0], [0.0] * 4]), evidence({})
+    )
     assert belief.value[0, 0] < 0.5 * belief.value[1, 0]

@@ -285,21 +285,27 @@ def test_steps_are_scored_as_they_were_written(surprisal: Any) -> None:
     for n_given in (0, 2):
         for rollout in draw(policy, trace.prefix(n_given), 5):
             (said,) = surprisals(policy, [rollout.trace])
-            written = [-logprob for logprob in rollout.reading.min_logprobs]
-            assert said[n_given:] == written
             assert said == [link.surprisal for link in policy.links(rollout.trace)]
-            assert min(written) > 0
+            (score,) = asyncio.run(policy.engine().score([score_request(rollout.trace)]))
+            (request,) = [rollout.request]
+            (completion,) = asyncio.run(policy.engine().complete([request]))
+            n_own = completion.n_tokens
+            own_steps = [lp for lp in completion.logprobs if lp < 0]
+            assert own_steps == [lp for lp in score.logprobs if lp < 0][-len(own_steps) :]
+            assert 0 < len(own_steps) <= n_own
 
 
-def test_the_surprisal_of_a_step_lies_on_its_id() -> None:
+def test_the_surprisal_of_a_step_lies_on_its_id_and_a_constant_on_its_opening_tag() -> None:
     policy = SimulatedPolicy(PLAIN, 0)
     trace = roots(policy, n_questions=1, n=1)[0].trace
     request = score_request(trace)
     (score,) = asyncio.run(policy.engine().score([request]))
     begins = (0, *score.ends)
     tokens = [request.text[begin:end] for begin, end in pairwise(begins)]
-    ids = [token for token, logprob in zip(tokens, score.logprobs, strict=True) if logprob < 0]
-    assert len(ids) == len(trace.steps)
+    said = [token for token, logprob in zip(tokens, score.logprobs, strict=True) if logprob < 0]
+    openings, ids = said[::2], said[1::2]
+    assert len(openings) == len(ids) == len(trace.steps)
+    assert all(token.startswith("<ACT_") for token in openings)
     assert all(token.startswith("#") for token in ids)
 
 

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from datagen.engines.protocol import Answer, Completion, Engine, Request, Sampling
 from datagen.factors.taxonomy import Factor
@@ -31,8 +31,7 @@ _RNG_SEED: Final = 40_000_003
 _SAMPLED: Final = Sampling()
 _GREEDY: Final = Sampling(temperature=0.0)
 _HARD_EVENTS: Final = MAX_EVENTS + 1
-_HARD_VALUE: Final = 999
-"""Problems for greedy traces have one event more, and larger numbers, than any in training."""
+"""Problems for greedy traces have one event more than any in training."""
 
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -100,6 +99,11 @@ def collect(
     attempts: list[Attempt] = []
     n_tokens = 0
     for problems in _problems(kind, max(16, n // 2)):
+        if kind == "greedy":
+            # The policy mostly solves these; only those that are kept need root rollouts.
+            cases = _cases(problems, _greedy(problems, engine, journal))
+            kept = [*cases.wrong[: n - len(wrong)], *cases.right[: n // 4 - len(right)]]
+            problems = [case.problem for case in kept]
         states = [Trace(problem.question) for problem in problems]
         verifies = [verify_world(problem) for problem in problems]
         roots = draw_rollouts(states, verifies, n_root_rollouts, engine, journal)
@@ -110,22 +114,37 @@ def collect(
             for rollout in group
             if rollout.ended
         ]
-        finished = _finished(kind, problems, roots, engine, journal)
-        for problem, group in zip(problems, finished, strict=True):
-            cases = [
-                Case(problem, r.trace, _right(r), first_error(problem, r.trace.steps))
-                for r in group
-                if r.ended and len(r.trace.steps) > 1
-            ]
-            bad = [case for case in cases if not case.correct and case.truth >= 0]
-            good = [case for case in cases if case.correct]
-            if bad and len(wrong) < n:
-                wrong.append(bad[0])
-            elif good and len(right) < n // 4:
-                right.append(good[0])
+        if kind == "sampled":
+            cases = _cases(problems, roots)
+        elif kind == "planted":
+            cases = _cases(problems, _continued(problems, roots, engine, journal))
+        wrong += cases.wrong[: n - len(wrong)]
+        right += cases.right[: n // 4 - len(right)]
         if len(wrong) == n:
             break
     return CaseSet(wrong, right, attempts, n_tokens)
+
+
+class _Cases(NamedTuple):
+    """At most one trace of each problem: a wrong one if there is any."""
+
+    wrong: list[Case]
+    right: list[Case]
+
+
+def _cases(problems: Sequence[Problem], finished: Sequence[Sequence[Rollout]]) -> _Cases:
+    found = _Cases([], [])
+    for problem, group in zip(problems, finished, strict=True):
+        cases = [
+            Case(problem, r.trace, _right(r), first_error(problem, r.trace.steps))
+            for r in group
+            if r.ended and len(r.trace.steps) > 1
+        ]
+        bad = [case for case in cases if not case.correct and case.truth >= 0]
+        good = [case for case in cases if case.correct]
+        found.wrong.extend(bad[:1])
+        found.right.extend([] if bad else good[:1])
+    return found
 
 
 def _problems(kind: Kind, n: int) -> Iterator[list[Problem]]:
@@ -133,9 +152,7 @@ def _problems(kind: Kind, n: int) -> Iterator[list[Problem]]:
     rng = random.Random(f"{_RNG_SEED} {kind}")
     while True:
         if kind == "greedy":
-            yield [
-                draw_problem(rng, n_events=_HARD_EVENTS, max_value=_HARD_VALUE) for _ in range(n)
-            ]
+            yield [draw_problem(rng, n_events=_HARD_EVENTS) for _ in range(4 * n)]
         else:
             yield [
                 draw_problem(rng, n_events=MIN_EVENTS + idx % (MAX_EVENTS - MIN_EVENTS + 1))
@@ -143,20 +160,21 @@ def _problems(kind: Kind, n: int) -> Iterator[list[Problem]]:
             ]
 
 
-def _finished(
-    kind: Kind,
+def _greedy(problems: Sequence[Problem], engine: Engine, journal: Journal) -> list[list[Rollout]]:
+    """The policy's most probable trace of each problem."""
+    states = [Trace(problem.question) for problem in problems]
+    verifies = [verify_world(problem) for problem in problems]
+    return draw_rollouts(states, verifies, 1, engine, journal, sampling=_GREEDY)
+
+
+def _continued(
     problems: Sequence[Problem],
     roots: Sequence[Sequence[Rollout]],
     engine: Engine,
     journal: Journal,
 ) -> list[list[Rollout]]:
-    """Whole traces of this kind for each problem."""
+    """One continuation of a right trace of each problem, in which a number was changed."""
     verifies = [verify_world(problem) for problem in problems]
-    if kind == "sampled":
-        return [list(group) for group in roots]
-    if kind == "greedy":
-        states = [Trace(problem.question) for problem in problems]
-        return draw_rollouts(states, verifies, 1, engine, journal, sampling=_GREEDY)
     planted = [
         _planted(group, random.Random(problem.question))
         for problem, group in zip(problems, roots, strict=True)

@@ -38,6 +38,7 @@ from datagen.verify import Outcome
 DEFAULT: Final = FirstErrorConfig()
 _OURS: Final = (
     (0.0, 0), (0.6, 1), (0.7, 2), (0.8, 3), (0.8, 4), (0.9, 6), (0.9, 12), (0.95, 20), (0.98, 32),
+    (0.995, 64),
 )  # fmt: skip
 """Settings of ours: mass to stop at, and most rollouts per trace."""
 
@@ -69,7 +70,7 @@ class Plan:
     )
     omega_ks: tuple[int, ...] = (1, 2, 4, 8, 16)
     n_votes: int = 3
-    n_simulated: int = 300
+    n_simulated: int = 150
     ours: tuple[tuple[float, int], ...] = _OURS
 
 
@@ -129,7 +130,7 @@ def bench_labels(
         reliability[kind] = calibrated.table
         bound[kind] = run.bound()
         if kind == "sampled":
-            figures = run.figures() | {"ece": calibrated.ece} | run.consensus()
+            figures |= run.figures() | {"ece": calibrated.ece} | run.consensus()
         else:
             figures |= {f"{kind}_{name}": value for name, value in run.against_omega().items()}
     if plan.n_simulated:

@@ -54,6 +54,8 @@ SCENARIOS: Final[dict[str, SimulatedConfig]] = {
 _ID: Final = re.compile(r" #([0-9a-f]{12})\b")
 _ID_BITS: Final = 48
 _OPENING: Final = re.compile(r"<ACT_\w+-Start> $")
+_START: Final = re.compile(r"<ACT_\w+-Start> ")
+_OPENING_SURPRISAL: Final = 6.0
 _CLOSING: Final = "-End>\n"
 _FILLER: Final = " .."
 
@@ -176,12 +178,17 @@ class SimulatedPolicy:
         return Score(self.logprobs(request.prompt, request.text, ends), ends)
 
     def logprobs(self, prompt: str, text: str, ends: Sequence[int]) -> tuple[float, ...]:
-        """Of the tokens of ``text`` that end at ``ends``: a step's id bears all its surprisal."""
+        """Of the tokens of ``text`` that end at ``ends``: a step's id bears its surprisal.
+
+        The opening tag bears a constant, for all the other ways to begin: no step is written twice.
+        """
         question, links = self._state(prompt)
         found = list(_ID.finditer(text))
         if len(found) < text.count(_CLOSING):
             raise _foreign(text)
         logprobs = [0.0] * len(ends)
+        for tag in _START.finditer(text):
+            logprobs[bisect_left(ends, tag.end())] = -_OPENING_SURPRISAL
         whole = self._follow(question, [match[1] for match in found], links)
         for match, link in zip(found, whole[len(links) :], strict=True):
             logprobs[bisect_left(ends, match.end())] = -link.surprisal

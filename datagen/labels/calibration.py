@@ -79,8 +79,9 @@ def before_first_error(
     Returns:
         Two arrays over the steps of all traces with a gold label, in order.
     """
-    mask = batch.steps.mask & (gold != -2)[:, None]
-    step_idx = torch.arange(mask.shape[1])
+    step_idx = torch.arange(batch.steps.mask.shape[1])
+    # Steps that were given as good are no predictions.
+    mask = batch.steps.mask & (gold != -2)[:, None] & (step_idx >= batch.n_given[:, None])
     before = (step_idx < gold[:, None]) | (gold == -1)[:, None]
     return belief.before_error[mask].numpy(), before[mask].numpy()
 

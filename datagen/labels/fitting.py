@@ -25,8 +25,10 @@ _WIDTHS: Final = {
     "trust": 0.35,
     "solve": 1.0,
     "hurdle": 1.0,
+    "ceiling": 1.5,
     "recovery": 1.0,
     "spread": 0.7,
+    "parting": 1.0,
     "luck": 1.0,
 }
 """Standard deviations of the Gaussian priors around the defaults; of the weights it is 1."""

@@ -28,8 +28,15 @@ N_SURPRISAL: Final = 4
 """Leading columns of the features that come from surprisal: content, action, and whether each is
 beyond one nat by how much; the bend lets a weight differ between likely and unlikely tokens."""
 
-N_FEATURES: Final = N_SURPRISAL + 1 + 2 * _N_FACTORS + 1
-"""Surprisal, a constant, this step's factor, the next step's factor (one more: the last step)."""
+_N_WHOLE: Final = 2
+"""Columns that are the same for all steps of a trace: a constant, and the logarithm of its length.
+Long traces are not as much riskier as they have more steps. Without the length, that would be
+explained by a great risk at a step that every trace has once, such as the last."""
+
+N_FEATURES: Final = N_SURPRISAL + _N_WHOLE + 2 * _N_FACTORS + 1
+"""Surprisal, the whole trace, this step's factor, the next step's (one more: this is the last)."""
+
+_TYPICAL_LENGTH: Final = 8
 
 
 IMPOSSIBLE: Final = -1e9
@@ -94,9 +101,10 @@ def step_batch(
         block[:, 0:2] = said
         block[:, 2:4] = (said - 1.0).clamp(min=0.0)
         block[:, N_SURPRISAL] = 1.0
+        block[:, N_SURPRISAL + 1] = math.log(len(steps) / _TYPICAL_LENGTH)
         at = torch.arange(len(steps))
-        block[at, N_SURPRISAL + 1 + own] = 1.0
-        block[at, N_SURPRISAL + 1 + _N_FACTORS + following] = 1.0
+        block[at, N_SURPRISAL + _N_WHOLE + own] = 1.0
+        block[at, N_SURPRISAL + _N_WHOLE + _N_FACTORS + following] = 1.0
     n_steps = torch.tensor([len(steps) for steps, _ in traces], dtype=torch.int64)
     return StepBatch(features, follow, n_steps)
 

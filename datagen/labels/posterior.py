@@ -3,9 +3,9 @@
 The first error e is a hidden position; a rollout from a prefix is a noisy yes/no answer about it.
 A state before the error succeeds with the policy's own rate p^w: p is the question's solve rate,
 and w the share of the trace's difficulty that is still ahead, so that the rate rises with every
-step that is behind. The error itself is a hurdle of its own, since where a policy has failed it
-fails more easily again. Behind the error the rate is multiplied by a recovery rate that depends on
-the distance: a mistake is noticed at once or hardly ever.
+step that is behind, up to a ceiling. The error itself is a hurdle of its own, since where a policy
+has failed it fails more easily again. Behind the error the rate is multiplied by a recovery rate
+that depends on the distance: a mistake is noticed at once or hardly ever.
 
 A rollout is evidence where it leaves the trace. Up to there it has only passed through the trace's
 own states, and if it never leaves, it had to end like the trace and says nothing. The policy's
@@ -64,8 +64,13 @@ class ErrorModel:
             at hand; 0 is as far as for root rollouts.
         solve: logarithms of a and b of the Beta prior over solve rates; ``(2,)``.
         hurdle: logarithm of the error's difficulty, in steps of average difficulty.
+        ceiling: log-odds of the success rate that even the best state has; below 1 if policies find
+            it harder to go on from a prefix than to think without a break.
         recovery: log-odds of the recovery rates by distance; ``(N_DISTANCES,)``.
-        spread: logarithm of the beta-binomial concentration before and behind the error; ``(2,)``.
+        spread: logarithm of the beta-binomial concentration, one for all places: with two, many
+            successes would speak for the place that varies more, whatever its rate.
+        parting: log-odds of how far the probability of following the trace is believed. At 0 % the
+            rollouts that leave succeed like all others, at 100 % as the decomposition has it.
         luck: log-odds that a trace with an error ends right all the same.
         temperature: logarithm of a divisor of all log-probabilities, set by calibration alone.
     """
@@ -74,8 +79,10 @@ class ErrorModel:
     trust: Tensor = field(default_factory=lambda: _tensor(0.0))
     solve: Tensor = field(default_factory=lambda: _tensor([0.4, 0.4]))
     hurdle: Tensor = field(default_factory=lambda: _tensor(0.0))
+    ceiling: Tensor = field(default_factory=lambda: _tensor(4.0))
     recovery: Tensor = field(default_factory=lambda: _tensor([-0.5, -1.5, -2.5]))
-    spread: Tensor = field(default_factory=lambda: _tensor([2.3, 1.4]))
+    spread: Tensor = field(default_factory=lambda: _tensor(1.8))
+    parting: Tensor = field(default_factory=lambda: _tensor(0.5))
     luck: Tensor = field(default_factory=lambda: _tensor(-4.0))
     temperature: Tensor = field(default_factory=lambda: _tensor(0.0))
 
@@ -242,16 +249,9 @@ def success_rates(model: ErrorModel, n_steps: Tensor, step_idx: Tensor, longest:
     recovery = torch.sigmoid(model.recovery)
     distance = (step_idx[:, None] - error).clamp(0, N_DISTANCES - 1)
     kept = torch.where(behind & wrong, recovery[distance], torch.ones((), dtype=torch.float64))
+    kept = kept * torch.sigmoid(model.ceiling)
     rates = kept[..., None] * (share[..., None] * _SOLVE_RATES.log()).exp()
     return rates.clamp(_FLOOR, 1.0 - _FLOOR)
-
-
-def concentration(model: ErrorModel, step_idx: Tensor, longest: int) -> Tensor:
-    """Beta-binomial concentration, ``(n, longest + 1, 1)``: after a step, by error position."""
-    error = torch.arange(longest + 1)
-    behind = (step_idx[:, None] >= error) & (error < longest)
-    spread = model.spread.exp()
-    return torch.where(behind, spread[1], spread[0])[..., None]
 
 
 def log_likelihood(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Tensor:
@@ -271,8 +271,8 @@ def log_likelihood(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> 
     after = success_rates(model, n_steps, step_idx + 1, longest)
     ends = (step_idx + 2 == n_steps)[:, None, None]
     after = torch.where(ends, cases[:, 5, None, None], after)
-    mean = leaving_rates(here, after, cases[:, 4, None, None])
-    k = concentration(model, step_idx, longest)
+    mean = leaving_rates(here, after, following(model, cases[:, 4, None, None]))
+    k = model.spread.exp().expand_as(mean)
     n, c = cases[:, 2].long(), cases[:, 3].long()
     terms = _log_rising(k * mean, c) + _log_rising(k * (1.0 - mean), n - c) - _log_rising(k, n)
     return total.index_add(0, row, terms[which])
@@ -295,10 +295,14 @@ def leaving_rates(here: Tensor, after: Tensor, follow: Tensor) -> Tensor:
     Args:
         here: success rate of the state.
         after: success rate once the trace's next step is written.
-        follow: the policy's probability of writing it.
+        follow: the probability of writing it, by :func:`following`.
     """
-    f = follow.clamp(max=_MOST_FOLLOW)
-    return ((here - f * after) / (1.0 - f)).clamp(_LEAST, 1.0 - _LEAST)
+    return ((here - follow * after) / (1.0 - follow)).clamp(_LEAST, 1.0 - _LEAST)
+
+
+def following(model: ErrorModel, follow: Tensor) -> Tensor:
+    """Probability of writing the trace's next step, as far as the model believes the policy's."""
+    return (torch.sigmoid(model.parting) * follow).clamp(max=_MOST_FOLLOW)
 
 
 def joint(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Tensor:
@@ -322,7 +326,7 @@ def posterior(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Poste
     gain = torch.zeros_like(value)
     ends = batch.correct.double()[:, None].expand(-1, leaving.shape[2])
     at_end, told = ends, torch.zeros(len(batch), dtype=torch.float64)
-    follow = batch.steps.follow.clamp(max=_MOST_FOLLOW)
+    follow = following(model, batch.steps.follow)
     for step_idx in reversed(range(value.shape[1])):
         inner = step_idx < batch.steps.n_steps - 1
         if step_idx + 1 < value.shape[1]:
@@ -335,7 +339,7 @@ def posterior(model: ErrorModel, batch: TraceBatch, evidence: Evidence) -> Poste
         gain[:, step_idx] = told
     return Posterior(
         position,
-        value * batch.steps.mask,
+        value.clamp(0.0, 1.0) * batch.steps.mask,
         gain,
         (weights.sum(1) * _SOLVE_RATES).sum(1),
         log_evidence,
@@ -367,8 +371,8 @@ def _leaving(model: ErrorModel, batch: TraceBatch, evidence: Evidence, share: Te
     last = torch.nn.functional.one_hot(batch.steps.n_steps - 1, longest + 1).bool()[..., None]
     rate = torch.where(last, batch.correct.double()[:, None, None], rate)
     follow = torch.nn.functional.pad(batch.steps.follow[:, 1:], (0, 1))[..., None]
-    mean = leaving_rates(rate[:, :-1], rate[:, 1:], follow)
-    k = concentration(model, step_idx, longest).squeeze(2)
+    mean = leaving_rates(rate[:, :-1], rate[:, 1:], following(model, follow))
+    k = model.spread.exp()
     trials = torch.zeros(len(batch), longest, 1, dtype=torch.float64)
     successes = torch.zeros_like(trials)
     trials[evidence.row, evidence.step_idx, 0] = evidence.trials

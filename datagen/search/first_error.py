@@ -49,7 +49,8 @@ class FirstErrorConfig:
         min_information: a trace is given up when no rollout is expected to tell more, in nats.
         prior: ``"fitted"`` from the steps' surprisal and thought factors; ``"flat"`` takes every
             step for equally suspect, which is there to be compared with.
-        refit_after: waves after which the model is fitted again to everything seen so far.
+        refit_after: waves after which the model is fitted again to everything seen so far, as it is
+            after the last one; empty: never.
         sampling: how rollouts are drawn.
     """
 
@@ -159,6 +160,7 @@ def first_errors(
     state = _State(suspects, attempts, config, model or ErrorModel())
     try:
         yield from state.read_surprisal()
+        fitted = True
         for n_waves in range(1, config.max_rollouts + 1):
             asked = state.choose()
             if not asked:
@@ -166,8 +168,11 @@ def first_errors(
             requests = [request for _, _, request in asked]
             answers = yield requests
             state.observe(asked, answers)
-            if n_waves in config.refit_after:
+            fitted = n_waves in config.refit_after
+            if fitted:
                 state.refit()
+        if not fitted and config.refit_after:
+            state.refit()
     except BudgetSpent:
         pass
     return state.result()
