@@ -99,6 +99,7 @@ def collect(
     attempts: list[Attempt] = []
     n_tokens = 0
     for problems in _problems(kind, max(16, n // 2)):
+        cases: _Cases | None = None
         if kind == "greedy":
             # The policy mostly solves these; only those that are kept need root rollouts.
             cases = _cases(problems, _greedy(problems, engine, journal))
@@ -114,10 +115,10 @@ def collect(
             for rollout in group
             if rollout.ended
         ]
-        if kind == "sampled":
-            cases = _cases(problems, roots)
-        elif kind == "planted":
-            cases = _cases(problems, _continued(problems, roots, engine, journal))
+        if cases is None:
+            planted = kind == "planted"
+            finished = _continued(problems, roots, engine, journal) if planted else roots
+            cases = _cases(problems, finished)
         wrong += cases.wrong[: n - len(wrong)]
         right += cases.right[: n // 4 - len(right)]
         if len(wrong) == n:

@@ -7,6 +7,7 @@ engine would take for the same answers follows from its measured rate.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,16 @@ from typing import Any, Final, cast
 
 from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import SimulatedPolicy
-from datagen.engines.protocol import Answer, CompletionRequest, Request, Sampling, ScoreRequest
-from datagen.prompts.native import rollout_requests
+from datagen.engines.protocol import (
+    Answer,
+    CompletionRequest,
+    Engine,
+    Request,
+    Sampling,
+    ScoreRequest,
+)
+from datagen.prompts.native import prompt_of, rollout_requests
+from datagen.reasoner.world import draw_problem
 from datagen.search.evidence import Rollout
 from datagen.search.first_error import Attempt, FirstErrorConfig, Suspect, first_errors
 from datagen.traces.model import Trace
@@ -49,6 +58,16 @@ class ChoosingShare:
     def share(self) -> float:
         """Seconds of the search per second of the engine."""
         return self.search_s / self.engine_s
+
+
+def tokens_per_second(engine: Engine, n: int = 512) -> float:
+    """What the embedded reasoner's engine writes, in one batch of rollouts from bare questions."""
+    rng = random.Random(1)
+    prompts = [prompt_of(Trace(draw_problem(rng).question)) for _ in range(n // 8)]
+    requests = [CompletionRequest(prompt, Sampling(), i) for prompt in prompts for i in range(8)]
+    began = time.perf_counter()
+    written = asyncio.run(engine.complete(requests))
+    return sum(answer.n_tokens for answer in written) / (time.perf_counter() - began)
 
 
 def choosing_share(engine_tokens_per_s: float, n_traces: int = 10_000) -> ChoosingShare:

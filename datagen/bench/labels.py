@@ -15,6 +15,7 @@ import polars as pl
 import torch
 
 from datagen.bench.cases import CaseSet, Kind, collect, draw_rollouts
+from datagen.bench.choosing import choosing_share, tokens_per_second
 from datagen.bench.methods import (
     Bench,
     Labelled,
@@ -54,6 +55,7 @@ class Plan:
         omega_ks: rollouts per prefix of OmegaPRM.
         n_votes: critiques per trace.
         n_simulated: wrong traces of each simulated policy; 0 leaves simulations out.
+        n_timed: traces whose next questions are chosen against the clock; 0 leaves it out.
         ours: settings of ours, as pairs of confidence and most rollouts.
     """
 
@@ -71,6 +73,7 @@ class Plan:
     omega_ks: tuple[int, ...] = (1, 2, 4, 8, 16)
     n_votes: int = 3
     n_simulated: int = 150
+    n_timed: int = 10_000
     ours: tuple[tuple[float, int], ...] = _OURS
 
 
@@ -81,6 +84,7 @@ QUICK: Final = Plan(
     omega_ks=(1, 2, 4, 8),
     n_votes=1,
     n_simulated=0,
+    n_timed=0,
     ours=((0.0, 0), (0.8, 2), (0.9, 6), (0.9, 12)),
 )
 """A run of under a minute, with intervals to match."""
@@ -133,6 +137,10 @@ def bench_labels(
             figures |= run.figures() | {"ece": calibrated.ece} | run.consensus()
         else:
             figures |= {f"{kind}_{name}": value for name, value in run.against_omega().items()}
+    if plan.n_timed:
+        note("time that choosing takes")
+        share = choosing_share(tokens_per_second(engine), n_traces=plan.n_timed)
+        figures |= {"choosing_share": share.share, "choosing_s": share.search_s}
     if plan.n_simulated:
         for name, config in SCENARIOS.items():
             note(f"simulated policy: {name}")
