@@ -27,7 +27,6 @@ from datagen.prompts.native import (
     read_segment,
 )
 from datagen.search.evidence import Rollout, Tally, state_key, tally
-from datagen.search.generate import GenerateConfig, generate, pick_traces
 from datagen.search.journal import Journal
 from datagen.search.puct import Node, PuctConfig, SearchTree, backup, puct, puct_score, select
 from datagen.search.run import verifier_of
@@ -474,7 +473,7 @@ def test_the_tree_does_not_depend_on_how_its_requests_are_batched() -> None:
 
 
 def test_a_budget_that_runs_out_anywhere_leaves_a_whole_tree() -> None:
-    config = GenerateConfig(PuctConfig(n_simulations=6), n_label_rollouts=3)
+    config = PuctConfig(n_simulations=6)
     verify = verifier_of({"answer": "5", "verifier": "numeric"})
     sizes: list[tuple[int, int]] = []
     for max_tokens in (*range(1, 900, 12), None):
@@ -482,7 +481,7 @@ def test_a_budget_that_runs_out_anywhere_leaves_a_whole_tree() -> None:
             scheduler = Scheduler[SearchTree](
                 toy_engine(batch_size=2), journal, budget=Budget(max_tokens=max_tokens)
             )
-            search = generate(Trace(toy_question(5)), config, verify)
+            search = puct(Trace(toy_question(5)), config, verify)
             tree = scheduler.run([("t", search)])["t"]
         n_simulations = max(tree.root.n_visits - 1, 0)
         if tree.root.n_visits:
@@ -491,7 +490,6 @@ def test_a_budget_that_runs_out_anywhere_leaves_a_whole_tree() -> None:
     assert sizes == sorted(sizes)
     assert sizes[0] == (0, 0)
     assert len(set(sizes)) > 7
-    assert any(r.algorithm == "shepherd" for r in tree.rollouts)
 
 
 # ---- on-policy evidence
@@ -626,51 +624,3 @@ def test_toy_values_solve_their_own_equation() -> None:
     assert toy_value(state.extended(Step("4+1=5"))) == 1.0
     assert toy_value(state.extended(Step("4+2=6"))) == 0.0
     assert isclose(values[4], 2 / 3 + (-1 / 2) ** 5 / 3)
-
-
-# ---- what is measured afterwards
-
-
-def test_traces_to_measure_are_the_first_distinct_ones_drawn_from_the_root() -> None:
-    root = Node(ROOT)
-    deeper = at("a")
-    tree = SearchTree(
-        root,
-        [
-            rollout(root.state, "a b", "wrong", 0),
-            rollout(root.state, "a x", "correct", 1),
-            rollout(root.state, "a b", "wrong", 2),
-            rollout(root.state, "a b c", "unverifiable", 3),
-            rollout(root.state, "z", "wrong", 4),
-            rollout(deeper, "b", "correct", 0),
-        ],
-    )
-
-    def words(outcome: Outcome, n: int) -> list[str]:
-        picked = pick_traces(tree, outcome, n)
-        return [" ".join(step.text for step in trace.steps) for trace in picked]
-
-    assert words(Outcome.WRONG, 1) == ["a b"]
-    assert words(Outcome.WRONG, 9) == ["a b", "z"]
-    assert words(Outcome.CORRECT, 9) == ["a x"]
-    assert words(Outcome.CORRECT, 0) == []
-
-
-ROOT_OF_6 = Trace(toy_question(6))
-
-
-def test_a_measured_trace_is_completed_from_each_of_its_steps() -> None:
-    config = GenerateConfig(PuctConfig(n_simulations=0), n_label_rollouts=3)
-    verify = verifier_of({"answer": "6", "verifier": "numeric"})
-    with Journal(":memory:") as journal:
-        scheduler = Scheduler[SearchTree](toy_engine(), journal)
-        tree = scheduler.run([("t", generate(ROOT_OF_6, config, verify))])["t"]
-    picked = [*pick_traces(tree, Outcome.CORRECT, 1), *pick_traces(tree, Outcome.WRONG, 1)]
-    assert len(picked) == 2
-    drawn = {(prompt_of(r.state), r.request.sample_idx) for r in tree.rollouts}
-    assert drawn == {(prompt_of(ROOT_OF_6), idx) for idx in range(8)} | {
-        (prompt_of(trace.prefix(n_steps)), idx)
-        for trace in picked
-        for n_steps in range(1, len(trace.steps))
-        for idx in range(3)
-    }
