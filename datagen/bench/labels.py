@@ -78,7 +78,7 @@ class Plan:
 
 
 QUICK: Final = Plan(
-    n_wrong={"sampled": 32},
+    n_wrong={"sampled": 26},
     n_root_rollouts=4,
     shepherd_ks={"sampled": (1, 2, 4)},
     omega_ks=(1, 2, 4, 8),
