@@ -200,6 +200,7 @@ def test_right_traces_are_found_to_be_right() -> None:
     assert exact(predicted(found), made.truth) > 0.8
 
 
+@pytest.mark.slow
 def test_it_learns_whether_the_policy_recovers() -> None:
     never, often = (
         torch.sigmoid(search(cases(name, n=40))[0].model.recovery)
@@ -250,6 +251,7 @@ def test_what_is_settled_is_asked_no_more_and_the_rest_until_nothing_is_to_be_le
     assert 0 < settled_at_once.sum() < settled.sum()
 
 
+@pytest.mark.slow
 def test_higher_confidence_takes_more_rollouts() -> None:
     drawn = [
         sum(map(len, search(cases(n=40), FirstErrorConfig(confidence=c))[0].rollouts))
@@ -409,6 +411,7 @@ def test_the_journal_alone_gives_the_same_result_again(tmp_path: Any) -> None:
     assert (after.n_generated, after.n_replayed) == (0, before.n_generated)
 
 
+@pytest.mark.slow
 def test_a_run_that_crashed_goes_on_to_the_same_end(tmp_path: Any) -> None:
     made = cases(n=20)
     whole, _ = search(made)

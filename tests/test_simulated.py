@@ -23,6 +23,8 @@ from datagen.search.shepherd import shepherd
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome
 
+pytestmark = pytest.mark.slow
+
 PLAIN = SimulatedConfig(luck=0.0)
 
 
