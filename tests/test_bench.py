@@ -18,7 +18,6 @@ from datagen.bench.labels import Plan, bench_labels
 from datagen.bench.methods import (
     Bench,
     Labelled,
-    most_probable,
     run_omega,
     run_ours,
     run_prior_bisection,
@@ -218,7 +217,7 @@ def test_predictions_are_steps_of_their_traces_or_none() -> None:
             assert -1 <= at < len(suspect.trace.steps)
     found = run_ours(bench, FirstErrorConfig(max_rollouts=0), "prior").found
     assert found is not None
-    assert -1 in most_probable(found)
+    assert -1 in found.posterior.most_probable
 
 
 # ---- what the search costs

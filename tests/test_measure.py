@@ -12,7 +12,6 @@ import pytest
 from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import GOLD, SimulatedPolicy
 from datagen.measure import MeasureConfig, Measured, measure_traces, pick_traces
-from datagen.measure.run import trace_of
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig
@@ -21,6 +20,7 @@ from datagen.search.omega import OmegaConfig
 from datagen.search.run import search_prefixes
 from datagen.search.scheduler import Budget
 from datagen.traces.assemble import assemble_traces
+from datagen.traces.rows import trace_of
 from schemas import Critique, Prefix, Probe, Rollout, Seed, StepLabel, Trace, TraceLabel
 
 Row = dict[str, Any]

@@ -100,14 +100,12 @@ class LabelReport:
         reliability: bins of "comes before the first error", predicted and true, by kind.
         bound: by kind: how often a prefix behind the true first error still reached the answer, and
             how often one before it never did.
-        settings: what was run.
     """
 
     rows: pl.DataFrame
     figures: dict[str, float]
     reliability: dict[str, pl.DataFrame]
     bound: dict[str, dict[str, float]]
-    settings: dict[str, Any]
 
 
 def bench_labels(
@@ -145,17 +143,7 @@ def bench_labels(
         for name, config in SCENARIOS.items():
             note(f"simulated policy: {name}")
             rows += _simulated_rows(name, config, plan.n_simulated, plan)
-    return LabelReport(
-        pl.DataFrame(rows, infer_schema_length=None), figures, reliability, bound, _shown(plan)
-    )
-
-
-def _shown(plan: Plan) -> dict[str, Any]:
-    return {
-        "wrong traces": plan.n_wrong,
-        "root rollouts per question": plan.n_root_rollouts,
-        "critiques per trace": plan.n_votes,
-    }
+    return LabelReport(pl.DataFrame(rows, infer_schema_length=None), figures, reliability, bound)
 
 
 def _config(confidence: float, max_rollouts: int, sampling: Sampling) -> FirstErrorConfig:

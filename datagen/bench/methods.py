@@ -157,15 +157,8 @@ def run_ours(
 ) -> Labelled:
     """The information-directed search."""
     [found] = bench.run([first_errors(bench.suspects, bench.attempts, config)])
-    predicted = most_probable(found)
+    predicted = found.posterior.most_probable
     return bench.labelled(family, name, predicted, found.rollouts, found)
-
-
-def most_probable(found: FirstErrors) -> list[int]:
-    """The most probable first error of each trace, -1 for none."""
-    p = found.posterior.first_error
-    best = p.argmax(1)
-    return [-1 if idx == p.shape[1] - 1 else idx for idx in best.tolist()]
 
 
 def run_prior_bisection(bench: Bench, prior: Labelled, k: int) -> Labelled:

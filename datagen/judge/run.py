@@ -5,18 +5,18 @@ traces. What a spent budget cuts short is missing from the table: a trace withou
 judged, which is not the same as a vote that cannot be read.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import polars as pl
 
 from datagen.engines.protocol import Answer, Engine, Request
-from datagen.factors.taxonomy import Factor
 from datagen.judge.vote import Judge, Vote
 from datagen.search.journal import Journal, journal_key
 from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler
-from datagen.traces.model import Step, Trace
+from datagen.traces.model import Trace
+from datagen.traces.rows import trace_of
 from schemas import Critique
 
 
@@ -47,7 +47,7 @@ def judge_traces(
     """
     rows = list(traces.iter_rows(named=True))
     scheduler = Scheduler[list[Vote]](engine, journal, budget=budget, on_progress=on_progress)
-    searches = ((row["trace_id"], _judged(_trace_of(row), judges)) for row in rows)
+    searches = ((row["trace_id"], _judged(trace_of(row), judges)) for row in rows)
     votes = scheduler.run(searches, n_searches=len(rows))
     return Critique.from_rows(
         [
@@ -67,16 +67,6 @@ def _judged(
         with suppress(BudgetSpent):
             votes += yield from judge(trace)
     return votes
-
-
-def _trace_of(row: Mapping[str, Any]) -> Trace:
-    return Trace(row["question"], tuple(_steps(row)), row["answer"])
-
-
-def _steps(row: Mapping[str, Any]) -> Iterator[Step]:
-    columns = row["steps"], row["factors"], row["step_provenance"]
-    for text, factor, provenance in zip(*columns, strict=True):
-        yield Step(text, Factor(factor), provenance)
 
 
 def _row(trace: Mapping[str, Any], vote: Vote, fingerprint: str) -> dict[str, Any]:

@@ -183,6 +183,12 @@ class Posterior:
         """Probability that each step comes before the first error, ``(n_traces, longest)``."""
         return 1.0 - self.first_error[:, :-1].cumsum(1)
 
+    @property
+    def most_probable(self) -> list[int]:
+        """The most probable first error of each trace, 0-based, -1 for none."""
+        none = self.first_error.shape[1] - 1
+        return [-1 if idx == none else idx for idx in self.first_error.argmax(1).tolist()]
+
 
 def log_prior(model: ErrorModel, batch: TraceBatch) -> Tensor:
     """Joint log-probability of first error and outcome, ``(n_traces, longest + 1)``."""

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datagen.engines.protocol import Engine
-from datagen.factors.taxonomy import Factor
 from datagen.labels.posterior import ErrorModel
 from datagen.measure.tables import step_rows, trace_rows
 from datagen.search.first_error import (
@@ -26,7 +25,8 @@ from datagen.search.first_error import (
 from datagen.search.journal import Journal, journal_key
 from datagen.search.run import rollout_row, verifier_of
 from datagen.search.scheduler import Budget, Progress, Scheduler
-from datagen.traces.model import Step, Trace
+from datagen.traces.model import Trace
+from datagen.traces.rows import trace_of
 from datagen.verify import Outcome
 from schemas import Probe
 
@@ -178,13 +178,6 @@ def _suspect(row: Mapping[str, Any], drawn: _Drawn) -> Suspect:
         [(n, draw.correct) for n, draw in through if not draw.is_attempt],
         n_samples,
     )
-
-
-def trace_of(row: Mapping[str, Any]) -> Trace:
-    """The trace in a row with ``question``, ``steps``, ``factors`` and ``answer``."""
-    pairs = zip(row["steps"], row["factors"], strict=True)
-    steps = tuple(Step(text, Factor(factor)) for text, factor in pairs)
-    return Trace(row["question"], steps, row["answer"])
 
 
 def _probe_rows(

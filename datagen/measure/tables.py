@@ -45,14 +45,18 @@ def step_rows(
     """
     counted = label_steps(
         traces,
-        pl.concat([rollouts, probes]).unique(
-            ["seed_id", "completion_key"], keep="first", maintain_order=True
-        ),
+        pl.concat([rollouts, probes]),
         min_trials=min_trials,
         threshold=threshold,
     )
     said = pl.DataFrame(
-        [step for row, trace in enumerate(rows) for step in _steps(row, trace, found, prover_k)],
+        [
+            step
+            for row, (trace, first) in enumerate(
+                zip(rows, found.posterior.most_probable, strict=True)
+            )
+            for step in _steps(row, trace, found, first, prover_k)
+        ],
         schema={"trace_id": pl.String, "step_idx": pl.Int32}
         | dict.fromkeys(POSTERIOR_COLUMNS, pl.Float64)
         | {"good": pl.Boolean},
@@ -72,7 +76,7 @@ def step_rows(
 
 
 def _steps(
-    row: int, trace: Mapping[str, Any], found: FirstErrors, prover_k: int
+    row: int, trace: Mapping[str, Any], found: FirstErrors, first: int, prover_k: int
 ) -> list[dict[str, Any]]:
     """The measured columns of one trace's steps."""
     belief = found.posterior
@@ -81,7 +85,6 @@ def _steps(
     value = belief.value[row, :n_steps].tolist()
     # Nothing follows the last step: what the state is worth is how it ended.
     value[-1] = float(found.suspects[row].correct)
-    first = first_error(found, row)
     steps: list[dict[str, Any]] = []
     last = float(belief.solve_rate[row])
     for step_idx, (p, v, said) in enumerate(zip(before, value, found.surprisals[row], strict=True)):
@@ -105,13 +108,6 @@ def _steps(
     return steps
 
 
-def first_error(found: FirstErrors, row: int) -> int:
-    """Most probable first error of a trace, 0-based, -1 for none."""
-    p = found.posterior.first_error[row]
-    best = int(p.argmax())
-    return -1 if best == len(p) - 1 else best
-
-
 def trace_rows(
     rows: Sequence[Mapping[str, Any]],
     found: FirstErrors,
@@ -121,12 +117,13 @@ def trace_rows(
 ) -> pl.DataFrame:
     """Table ``trace_labels`` of the measured traces, in their order."""
     trials = found.trials.sum(1).long().tolist()
+    firsts = found.posterior.most_probable
     posteriors: list[dict[str, Any]] = []
     for row, trace in enumerate(rows):
         n_steps = len(trace["steps"])
         masses = found.posterior.first_error[row]
         p = [*masses[:n_steps].tolist(), float(masses[-1])]
-        first = first_error(found, row)
+        first = firsts[row]
         posteriors.append(
             {
                 "trace_id": trace["trace_id"],
