@@ -24,6 +24,9 @@ from datagen.search.scheduler import Budget
 from datagen.seeds import Format
 from datagen.traces.splitting import Splitting
 
+PromptStyle = Literal["native", "instruct"]
+"""How a model is asked: in the reasoner's own markup, or in plain words by a chat template."""
+
 EMBEDDED: Final = "embedded"
 """Name that stands for the reasoner that ships with this package."""
 
@@ -63,17 +66,60 @@ class PrefixSettings(_Section):
 
 
 class EngineSettings(_Section):
-    """The language model."""
+    """The language model, and how to reach it."""
 
-    kind: Literal["transformers"] = Field(default="transformers", description="Engine")
+    kind: Literal["transformers", "vllm", "openai"] = Field(
+        default="transformers",
+        description='"transformers" or "vllm" in this process; "openai": any compatible server',
+    )
     model: str = Field(
-        default=EMBEDDED, description='Model folder or Hub name; "embedded" is the shipped one'
+        default=EMBEDDED, description='Model folder, Hub or server name; "embedded": shipped one'
+    )
+    prompts: PromptStyle = Field(
+        default="native",
+        description='How the model is asked: "native" markup, or "instruct" chats in plain words',
     )
     device: str = Field(
-        default="auto", description='"cpu", "cuda", …; "auto": a GPU if there is one'
+        default="auto", description='transformers: "cpu", "cuda", …; "auto": a GPU if there is one'
     )
     dtype: str = Field(default="auto", description='"float32", "bfloat16"; "auto": by device')
-    batch_size: int = Field(default=256, ge=1, description="Samples decoded side by side")
+    batch_size: int = Field(
+        default=256, ge=1, description="transformers: samples decoded side by side"
+    )
+    concurrency: int = Field(
+        default=2048, ge=1, description="vllm, openai: most requests in flight at once"
+    )
+    max_context: int | None = Field(
+        default=None, ge=1, description="vllm: longest context, tokens; unset: the model's own"
+    )
+    tensor_parallel: int = Field(default=1, ge=1, description="vllm: GPUs that share each layer")
+    data_parallel: int = Field(default=1, ge=1, description="vllm: copies of the model")
+    quantization: str | None = Field(
+        default=None, description='vllm: "fp8", "awq", …; unset: what the checkpoint says'
+    )
+    memory_share: float = Field(
+        default=0.9, gt=0, le=1, description="vllm: share of a GPU's memory to use"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="vllm: any further engine argument, by vLLM's own name"
+    )
+    url: str = Field(
+        default="http://127.0.0.1:8000/v1", description="openai: base address of the server"
+    )
+    endpoint: Literal["auto", "completions", "chat"] = Field(
+        default="auto", description='openai: "completions" continues exactly; "auto": by the prompt'
+    )
+    key_variable: str = Field(
+        default="OPENAI_API_KEY", description="openai: environment variable that holds the key"
+    )
+    timeout_s: float = Field(default=600.0, gt=0, description="openai: longest wait for one answer")
+    max_retries: int = Field(
+        default=8, ge=0, description="openai: attempts after the first, if a request fails"
+    )
+    price_prompt: float = Field(default=0.0, ge=0, description="Cost of a million prompt tokens")
+    price_generated: float = Field(
+        default=0.0, ge=0, description="Cost of a million generated tokens"
+    )
 
 
 class SearchSettings(_Section):
@@ -110,6 +156,9 @@ class SearchSettings(_Section):
     )
     budget_seconds: float | None = Field(
         default=None, gt=0, description="Stop after so many seconds of search; unset: no limit"
+    )
+    budget_cost: float | None = Field(
+        default=None, gt=0, description="Stop after this cost, by engine.price_*; unset: no limit"
     )
 
     def sampling(self) -> Sampling:
@@ -183,6 +232,22 @@ class LabelSettings(_Section):
         return (checker, critique_judge(n_votes=self.n_critiques, style=self.critique_style))
 
 
+class RaySettings(_Section):
+    """More than one machine."""
+
+    address: str | None = Field(
+        default=None,
+        description='"ray://host:10001", "auto", or "local" to start Ray here; unset: no Ray',
+    )
+    n_workers: int = Field(default=1, ge=1, description="Workers, each with an engine of its own")
+    shard_size: int = Field(default=256, ge=1, description="Seeds per shard")
+    cpus_per_worker: float = Field(default=1.0, ge=0, description="CPUs that a worker reserves")
+    gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs that a worker reserves")
+    max_restarts: int = Field(
+        default=3, ge=0, description="How often a shard may be begun again after its worker died"
+    )
+
+
 class ExportSettings(_Section):
     """What goes into the datasets."""
 
@@ -201,6 +266,7 @@ class Settings(_Section):
     search: SearchSettings = SearchSettings()
     labels: LabelSettings = LabelSettings()
     export: ExportSettings = ExportSettings()
+    ray: RaySettings = RaySettings()
 
     def measure_config(self) -> MeasureConfig:
         """As :func:`~datagen.measure.measure_traces` takes it."""

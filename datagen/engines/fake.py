@@ -27,6 +27,8 @@ from datagen.engines.protocol import (
     Request,
     Score,
     ScoreRequest,
+    Usage,
+    flat_text,
 )
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
@@ -68,6 +70,7 @@ class FakeEngine:
 
     Attributes:
         batches: the requests of each answered call, in the order of the answers.
+        usage: generated tokens; a function reads no prompt.
     """
 
     def __init__(
@@ -84,13 +87,16 @@ class FakeEngine:
     ) -> None:
         self.fingerprint, self.batch_size, self.concurrency = fingerprint, batch_size, concurrency
         self.batches: list[list[Request]] = []
+        self.usage = Usage()
         self._write, self._prefer, self._rate = write, prefer, rate
         self._delay_s, self._n_left = delay_s, fail_after
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Write one completion per request, in order."""
         await self._call(requests)
-        return [_completion(request, self._write(request)) for request in requests]
+        completions = [_completion(request, self._write(request)) for request in requests]
+        self.usage.n_generated_tokens += sum(c.n_tokens for c in completions)
+        return completions
 
     async def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
         """Weigh the choices of each request, in order."""
@@ -101,6 +107,9 @@ class FakeEngine:
         """Score the text of each request, in order."""
         await self._call(requests)
         return [self._rate(request) for request in requests]
+
+    def close(self) -> None:
+        """Nothing to free."""
 
     async def _call(self, requests: Sequence[Request]) -> None:
         if self._n_left is not None:
@@ -160,7 +169,7 @@ def _target(prompt: str) -> int:
 
 def toy_prefer(request: ChoiceRequest) -> Sequence[float]:
     """The toy policy's probability of each next action."""
-    actions = list(_STEPS_OF_ONE) if _distance(request.prompt) > 0 else [Factor.ANSWER]
+    actions = list(_STEPS_OF_ONE) if _distance(flat_text(request.prompt)) > 0 else [Factor.ANSWER]
     likely = {start_tag(factor): 1 / len(actions) for factor in actions}
     return [likely.get(choice, 0.0) for choice in request.choices]
 
@@ -171,7 +180,7 @@ def toy_rate(request: ScoreRequest) -> Score:
     The text begins at the start of a step and is scored as far as it holds whole steps.
     """
     tail = parse_tail(request.text)
-    prompt, logprobs, ends = request.prompt, list[float](), list[int]()
+    prompt, logprobs, ends = flat_text(request.prompt), list[float](), list[int]()
     for step, (begin, end) in zip(tail.steps, tail.offsets, strict=True):
         opening, closing = start_tag(step.factor), end_tag(step.factor)
         (action,) = toy_prefer(ChoiceRequest(prompt, (opening,)))
@@ -195,9 +204,10 @@ def _toy_words(prompt: str, step: Step) -> float:
 def toy_write(request: CompletionRequest) -> str:
     """The toy policy's walk from the prompt to the answer."""
     rng = random.Random(request.seed)
-    distance = _distance(request.prompt)
-    total = _target(request.prompt) - distance
-    factor = next((f for f in Factor if request.prompt.endswith(start_tag(f))), None)
+    prompt = flat_text(request.prompt)
+    distance = _distance(prompt)
+    total = _target(prompt) - distance
+    factor = next((f for f in Factor if prompt.endswith(start_tag(f))), None)
     text = ""
     while True:
         if factor is None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Finish = Literal["stop", "length", "context"]
 """Why a completion ended: by itself, at ``max_tokens``, or for want of room in the context."""
@@ -34,18 +34,57 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation whose next turn the model has begun to write.
+
+    An engine that can lays the model's own chat template over ``messages`` and lets the reply go on
+    from ``prefill``, to the letter. A server that only takes whole turns is asked to continue it.
+
+    Attributes:
+        messages: the turns so far; the last one is the user's.
+        prefill: how the reply begins.
+    """
+
+    messages: tuple[Message, ...]
+    prefill: str = ""
+
+
+Prompt = str | Chat
+"""Text to continue as it stands, or a conversation."""
+
+
+def flat_text(prompt: Prompt) -> str:
+    """A prompt as one text, for whatever does not tell turns apart."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n\n".join([*(message.content for message in prompt.messages), prompt.prefill])
+
+
+def _plain(prompt: Prompt) -> Any:
+    return prompt if isinstance(prompt, str) else asdict(prompt)
+
+
 @dataclass(frozen=True)
 class CompletionRequest:
     """One sample of a continuation of ``prompt``; ``sample_idx`` tells its siblings apart."""
 
-    prompt: str
+    prompt: Prompt
     sampling: Sampling
     sample_idx: int
 
     @cached_property
     def identity(self) -> str:
         """Canonical text of the request, to which the journal adds the engine's fingerprint."""
-        fields = [self.prompt, asdict(self.sampling), self.sample_idx]
+        fields = [_plain(self.prompt), asdict(self.sampling), self.sample_idx]
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     @cached_property
@@ -60,13 +99,13 @@ class CompletionRequest:
 class ChoiceRequest:
     """The probability with which each of ``choices`` would follow ``prompt``."""
 
-    prompt: str
+    prompt: Prompt
     choices: tuple[str, ...]
 
     @cached_property
     def identity(self) -> str:
         """Canonical text of the request, to which the journal adds the engine's fingerprint."""
-        fields = [self.prompt, self.choices]
+        fields = [_plain(self.prompt), self.choices]
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -74,13 +113,13 @@ class ChoiceRequest:
 class ScoreRequest:
     """How improbable each token of ``text`` is where it stands, after ``prompt``."""
 
-    prompt: str
+    prompt: Prompt
     text: str
 
     @cached_property
     def identity(self) -> str:
         """Canonical text of the request, to which the journal adds the engine's fingerprint."""
-        fields = [self.prompt, self.text]
+        fields = [_plain(self.prompt), self.text]
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -94,9 +133,11 @@ class Completion:
     Attributes:
         text: what follows the prompt, stop string included, end-of-text token not.
         finish: why it ended.
-        logprobs: natural log-probability of each token, untempered, ``(n_tokens,)``.
+        logprobs: natural log-probability of each token, untempered, ``(n_tokens,)``; NaN where a
+            server does not tell.
         ends: offset in ``text`` at which each token ends, in characters, ``(n_tokens,)``. A closing
-            end-of-text token has an entry as well, at the end of the text.
+            end-of-text token has an entry as well, at the end of the text. Where a server does not
+            tell, the tokens are taken to be equally long.
     """
 
     text: str
@@ -142,19 +183,41 @@ class Score:
 Answer = Completion | Choice | Score
 
 
+@dataclass(slots=True)
+class Usage:
+    """What an engine has done since it was opened; one object, updated in place.
+
+    Attributes:
+        n_prompt_tokens: tokens of all prompts and scored texts, read or found in a cache.
+        n_cached_tokens: those among them that did not have to be read again.
+        n_generated_tokens: tokens generated, those of cancelled requests included.
+        n_retries: requests put to a server again after it failed.
+    """
+
+    n_prompt_tokens: int = 0
+    n_cached_tokens: int = 0
+    n_generated_tokens: int = 0
+    n_retries: int = 0
+
+
 class Engine(Protocol):
     """A language model that can be asked.
+
+    A call that is cancelled stops generating, as far as the engine can.
 
     Attributes:
         fingerprint: identifies whatever shapes the output: model, revision, dtype, sampler version.
             It is part of every journal key.
-        batch_size: most requests handed over in one call.
-        concurrency: most calls under way at once.
+        batch_size: most requests handed over in one call. An engine that forms its own batches
+            takes 1, and many calls at once.
+        concurrency: most calls under way at once; an engine may change it as it goes.
+        usage: what it has done so far.
     """
 
     fingerprint: str
     batch_size: int
     concurrency: int
+    usage: Usage
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Sample one completion per request, in order.
@@ -169,4 +232,8 @@ class Engine(Protocol):
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """Score the text of each request, in order; nothing is generated."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds: processes, memory, connections. May be called twice."""
         ...

@@ -19,6 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache
 
+from datagen.engines.model_prompts import ModelPrompts
 from datagen.engines.protocol import (
     Choice,
     ChoiceRequest,
@@ -28,12 +29,13 @@ from datagen.engines.protocol import (
     Sampling,
     Score,
     ScoreRequest,
+    Usage,
 )
 from datagen.engines.slab_cache import SlabLayer
 from datagen.engines.token_pieces import TokenPieces
 from datagen.errors import EngineError
 
-_SAMPLER_VERSION: Final = "1"
+_SAMPLER_VERSION: Final = "2"
 """Part of the fingerprint; raise it with any change that alters what a seed yields."""
 
 _COMPACT_AT: Final = 0.8
@@ -81,9 +83,11 @@ class TransformersEngine:
         self._ends = _end_tokens(model, self._tokenizer, self._model)
         self._padding = min(self._ends)
         self._pieces = TokenPieces(self._tokenizer)
+        self._prompts = ModelPrompts(model, self._tokenizer)
+        self.usage = Usage()
         self.fingerprint = (
             f"transformers:{Path(model).name}:{_digest(model, self._model)[:12]}"
-            f":{dtype}:sampler{_SAMPLER_VERSION}"
+            f":{dtype}:chat-{self._prompts.digest}:sampler{_SAMPLER_VERSION}"
         )
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
@@ -105,13 +109,16 @@ class TransformersEngine:
         with torch.inference_mode():
             return self._scored(requests)
 
+    def close(self) -> None:
+        """Nothing to free: the model goes with the object."""
+
     # --- given text --------------------------------------------------------------------------
 
     def _scored(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         prompts, texts, ends = [], [], []
         for request in requests:
             # Where nothing is given, a text follows the end of another.
-            prompt = self._tokenizer(request.prompt)["input_ids"] or [self._padding]
+            prompt = self._prompts.ids(request.prompt) or [self._padding]
             ids, offsets = self._tokens_and_ends(request.text)
             room = max(self._context - len(prompt), 0)
             prompts.append(prompt)
@@ -123,15 +130,16 @@ class TransformersEngine:
     def _tokens_and_ends(self, text: str) -> tuple[list[int], tuple[int, ...]]:
         """Tokens of a text that continues another, and where each ends in it."""
         if not self._tokenizer.is_fast:
-            ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids = self._prompts.continuation(text)
             return ids, self._pieces.join(ids, ends=frozenset())[1]
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return encoded["input_ids"], tuple(end for _, end in encoded["offset_mapping"])
 
     def _chosen(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        prompts = [self._tokenizer(r.prompt)["input_ids"] for r in requests]
-        tokens = [[self._tokenizer(c)["input_ids"] for c in r.choices] for r in requests]
+        prompts = [self._prompts.ids(r.prompt) for r in requests]
+        tokens = [[self._prompts.continuation(c) for c in r.choices] for r in requests]
         if all(len(ids) == 1 for choices in tokens for ids in choices):
+            self._count_read(sum(map(len, prompts)), sum(map(len, prompts)))
             logits = self._prefill(prompts).logits
             probabilities = torch.softmax(logits, dim=-1).cpu()
             return [
@@ -148,6 +156,8 @@ class TransformersEngine:
         self, prompts: Sequence[list[int]], texts: Sequence[list[int]]
     ) -> list[list[float]]:
         """Log-probability of each token of each text after its prompt, in as few passes as fit."""
+        n_tokens = sum(map(len, prompts)) + sum(map(len, texts))
+        self._count_read(n_tokens, n_tokens)
         rows = list(zip(prompts, texts, strict=True))
         logprobs: list[list[float]] = [[] for _ in rows]
         most = min(_PASS_TOKENS, _PASS_LOGITS // len(self._tokenizer))
@@ -183,8 +193,13 @@ class TransformersEngine:
     # --- sampling ----------------------------------------------------------------------------
 
     def _decode(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        texts = list(dict.fromkeys(r.prompt for r in requests))
-        ids = dict(zip(texts, self._tokenizer(texts)["input_ids"], strict=True))
+        ids = {
+            prompt: self._prompts.ids(prompt)
+            for prompt in dict.fromkeys(request.prompt for request in requests)
+        }
+        self._count_read(
+            sum(len(ids[request.prompt]) for request in requests), sum(map(len, ids.values()))
+        )
         rows: list[_Row | None] = [
             _Row.begin(request, room=self._context - len(ids[request.prompt]))
             for request in requests
@@ -197,7 +212,13 @@ class TransformersEngine:
             position = {prompt: row for row, prompt in enumerate(prompts)}
             state.keep(torch.tensor([position[requests[idx].prompt] for idx in live]))
             self._sample_until_done([row for row in rows if row is not None], state)
-        return [self._finished(row) for row in rows]
+        completions = [self._finished(row) for row in rows]
+        self.usage.n_generated_tokens += sum(completion.n_tokens for completion in completions)
+        return completions
+
+    def _count_read(self, n_asked: int, n_read: int) -> None:
+        self.usage.n_prompt_tokens += n_asked
+        self.usage.n_cached_tokens += n_asked - n_read
 
     def _sample_until_done(self, rows: list["_Row"], state: "_State") -> None:
         """Draw a token for every row until each has ended."""
@@ -259,7 +280,7 @@ class TransformersEngine:
 
     def _stop_ids(self, stop: str) -> int | None:
         """The token that is this stop string, or ``None`` if it takes several."""
-        ids = self._tokenizer(stop, add_special_tokens=False)["input_ids"]
+        ids = self._prompts.continuation(stop)
         return ids[0] if len(ids) == 1 else None
 
     def _stopped(self, row: "_Row", stops: dict[str, int | None]) -> bool:
