@@ -14,7 +14,7 @@ from rich.text import Text
 from datagen.bench.labels import QUICK, LabelReport, Plan, bench_labels
 from datagen.config import EngineSettings
 from datagen.engines.registry import open_engine
-from datagen.search.journal import Journal
+from datagen.journal import Journal
 
 _WIDTH = 120
 

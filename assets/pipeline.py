@@ -16,10 +16,10 @@ from assets.workspace import Workspace
 from datagen.config import BUNDLED, EMBEDDED, Settings
 from datagen.engines.registry import open_engine
 from datagen.export import export_prm, export_rl, export_sft
+from datagen.journal import Journal
 from datagen.judge import judge_traces
 from datagen.measure import measure_traces, pick_traces
 from datagen.publish import Lineage, seed_sources, write_repository
-from datagen.search.journal import Journal
 from datagen.search.run import RunProgress, search_prefixes
 from datagen.search.scheduler import Budget
 from datagen.seeds import read_seeds

@@ -30,9 +30,9 @@ from datagen.engines.fake import FakeEngine
 from datagen.engines.protocol import Completion, CompletionRequest, Engine, Sampling
 from datagen.engines.registry import open_engine
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.reasoner.oracle import first_error
 from datagen.search.first_error import Attempt, FirstErrorConfig, Suspect
-from datagen.search.journal import Journal
 from datagen.traces.markup import THINK_END
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict

@@ -8,11 +8,11 @@ from datagen.config import load_settings
 from datagen.engines.fake import FakeEngine, toy_engine, toy_question
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.prompts.native import rollout_requests
 from datagen.search.best_of_n import BestOfN, BestOfNConfig, best_of_n
 from datagen.search.evidence import Rollout
 from datagen.search.generate import GenerateConfig
-from datagen.search.journal import Journal
 from datagen.search.run import search_prefixes, verifier_of
 from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
 from datagen.traces.markup import THINK_END, end_tag, start_tag

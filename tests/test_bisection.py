@@ -9,10 +9,10 @@ import pytest
 from datagen.engines.fake import FakeEngine, toy_engine, toy_question, toy_value
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.prompts.native import rollout_requests
 from datagen.search.best_of_n import BestOfN, best_of_n
 from datagen.search.bisection import Bisection, bisect
-from datagen.search.journal import Journal
 from datagen.search.run import verifier_of
 from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
 from datagen.traces.markup import THINK_END, end_tag, start_tag

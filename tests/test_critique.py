@@ -13,6 +13,7 @@ from datagen.engines.fake import FakeEngine
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal, journal_key
 from datagen.judge import Judge, check_step, checker, critique_judge, judge_traces
 from datagen.prompts import critique, instruct_critique
 from datagen.prompts.critique import CritiqueReading, Remark, render_critique
@@ -21,7 +22,6 @@ from datagen.reasoner.critiques import write_critique
 from datagen.reasoner.oracle import first_error, judge_trace
 from datagen.reasoner.thoughts import Temper, write_trace
 from datagen.reasoner.world import Problem, draw_problem
-from datagen.search.journal import Journal, journal_key
 from datagen.search.scheduler import Budget, Progress
 from datagen.traces.markup import THINK_START, render
 from datagen.traces.model import Step, Trace

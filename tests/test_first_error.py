@@ -17,6 +17,7 @@ from datagen.engines.fake import FakeEngine
 from datagen.engines.protocol import Completion, CompletionRequest, Sampling
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.labels.posterior import ErrorModel
 from datagen.prompts.native import rollout_requests
 from datagen.search.bisection import Bisection, bisect
@@ -29,7 +30,6 @@ from datagen.search.first_error import (
     first_errors,
     shared_steps,
 )
-from datagen.search.journal import Journal
 from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict

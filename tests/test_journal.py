@@ -28,7 +28,7 @@ from datagen.engines.protocol import (
     ScoreRequest,
 )
 from datagen.errors import JournalError
-from datagen.search.journal import Journal, journal_key
+from datagen.journal import Journal, journal_key
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,7 +154,7 @@ def test_nothing_is_appended_by_an_empty_append(path: Path) -> None:
 CHILD = """
 import os, signal, sys
 from datagen.engines.protocol import Choice, Completion
-from datagen.search.journal import Journal
+from datagen.journal import Journal
 
 def batch(n):
     return {f"{n:016x}{i:016x}": Completion("x" * 50, "stop", (-1.0,), (50,)) for i in range(100)}

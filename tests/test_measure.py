@@ -11,11 +11,11 @@ import pytest
 
 from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import GOLD, SimulatedPolicy
+from datagen.journal import Journal
 from datagen.measure import MeasureConfig, Measured, measure_traces, pick_traces
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig
-from datagen.search.journal import Journal
 from datagen.search.omega import OmegaConfig
 from datagen.search.run import search_prefixes
 from datagen.search.scheduler import Budget

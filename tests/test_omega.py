@@ -12,10 +12,10 @@ from datagen.config import load_settings
 from datagen.engines.fake import FakeEngine, toy_engine, toy_question, toy_value
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.prompts.native import Reading, prompt_of
 from datagen.search.evidence import Rollout, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
-from datagen.search.journal import Journal
 from datagen.search.omega import (
     Candidate,
     OmegaConfig,

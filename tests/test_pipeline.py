@@ -16,10 +16,10 @@ import polars as pl
 import pytest
 
 from datagen.engines.protocol import CompletionRequest
+from datagen.journal import Journal
 from datagen.measure.run import trace_of
 from datagen.reasoner.bundle import SEEDS, problem_of
 from datagen.reasoner.oracle import first_error
-from datagen.search.journal import Journal
 
 REPO = Path(__file__).parents[1]
 SETTINGS = """
@@ -468,8 +468,8 @@ def test_gsm8k_runs_to_the_end_and_reports_what_it_finds(settings: Path, tmp_pat
 
 def test_a_request_of_the_run_has_the_key_under_which_it_was_journaled(out: Path):
     from datagen.engines.protocol import Sampling
+    from datagen.journal import journal_key
     from datagen.prompts.native import prompt_of
-    from datagen.search.journal import journal_key
     from datagen.traces.prefixes import prefix_trace
 
     rollouts = table(out, "rollouts")

@@ -17,6 +17,7 @@ from datagen.engines.protocol import (
     Sampling,
 )
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.labels.monte_carlo import wilson
 from datagen.prompts.native import (
     Reading,
@@ -27,7 +28,6 @@ from datagen.prompts.native import (
     read_segment,
 )
 from datagen.search.evidence import Rollout, Tally, state_key, tally
-from datagen.search.journal import Journal
 from datagen.search.puct import Node, PuctConfig, SearchTree, backup, puct, puct_score, select
 from datagen.search.run import verifier_of
 from datagen.search.scheduler import Budget, Scheduler

@@ -11,12 +11,12 @@ from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.engines.registry import WEIGHTS
 from datagen.engines.transformers import TransformersEngine
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.judge import Vote, critique_judge
 from datagen.prompts.native import prompt_of, read_rollout
 from datagen.reasoner.bundle import SEEDS, bundled_seeds, problem_of
 from datagen.reasoner.evaluate import attempt, solve_rate, unseen_problems
 from datagen.reasoner.oracle import first_error
-from datagen.search.journal import Journal
 from datagen.search.scheduler import Scheduler
 from datagen.seeds import read_seeds
 from datagen.traces.model import Trace

@@ -15,9 +15,9 @@ from datagen.engines.fake import FakeEngine, toy_prefer, toy_question, toy_write
 from datagen.engines.protocol import ChoiceRequest, Completion, CompletionRequest, Sampling
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.labels.monte_carlo import label_steps
 from datagen.search.generate import GenerateConfig
-from datagen.search.journal import Journal
 from datagen.search.puct import PuctConfig
 from datagen.search.run import RunProgress, SearchTables, search_prefixes, verifier_of
 from datagen.search.scheduler import Budget

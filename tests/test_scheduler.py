@@ -21,7 +21,7 @@ from datagen.engines.protocol import (
     ScoreRequest,
 )
 from datagen.errors import EngineError
-from datagen.search.journal import Journal, journal_key
+from datagen.journal import Journal, journal_key
 from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler, Search
 
 SAMPLING = Sampling()

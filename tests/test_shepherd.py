@@ -6,9 +6,9 @@ import pytest
 
 from datagen.engines.fake import FakeEngine, toy_engine, toy_question
 from datagen.engines.protocol import Completion, CompletionRequest, Request, Sampling
+from datagen.journal import Journal
 from datagen.prompts.native import prompt_of
 from datagen.search.evidence import Rollout
-from datagen.search.journal import Journal
 from datagen.search.run import verifier_of
 from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
 from datagen.search.shepherd import shepherd

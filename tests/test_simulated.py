@@ -13,10 +13,10 @@ from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import GOLD, SCENARIOS, SimulatedPolicy
 from datagen.engines.protocol import Sampling
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.prompts.native import read_score, rollout_requests, score_request, segment_request
 from datagen.search.best_of_n import BestOfN, best_of_n
 from datagen.search.evidence import Rollout
-from datagen.search.journal import Journal
 from datagen.search.puct import PuctConfig, puct
 from datagen.search.scheduler import Scheduler
 from datagen.search.shepherd import shepherd

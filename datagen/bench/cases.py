@@ -14,12 +14,12 @@ from typing import Final, Literal, NamedTuple, cast
 
 from datagen.engines.protocol import Answer, Completion, Engine, Request, Sampling
 from datagen.factors.taxonomy import Factor
+from datagen.journal import Journal
 from datagen.prompts.native import rollout_requests
 from datagen.reasoner.oracle import first_error
 from datagen.reasoner.world import MAX_EVENTS, MIN_EVENTS, Problem, draw_problem
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.first_error import Attempt, Suspect
-from datagen.search.journal import Journal
 from datagen.search.run import verifier_of
 from datagen.search.scheduler import Scheduler
 from datagen.traces.model import Trace

@@ -27,12 +27,12 @@ from datagen.bench.methods import (
 from datagen.bench.scores import exact, processbench_f1, within_one
 from datagen.bench.simulated import SCENARIOS, SimulatedConfig, SimulatedPolicy
 from datagen.engines.protocol import Engine, Sampling
+from datagen.journal import Journal
 from datagen.judge import CRITIQUE_SAMPLING, Vote, checker, critique_judge
 from datagen.labels.calibration import Calibration, before_first_error, calibration, refit
 from datagen.labels.consensus import tally_votes
 from datagen.labels.posterior import posterior
 from datagen.search.first_error import Attempt, FirstErrorConfig, Suspect
-from datagen.search.journal import Journal
 from datagen.traces.model import Trace
 from datagen.verify import Outcome
 

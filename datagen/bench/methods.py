@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datagen.engines.protocol import Answer, Engine, Request, Sampling
+from datagen.journal import Journal
 from datagen.search.bisection import bisect, draw
 from datagen.search.evidence import Rollout
 from datagen.search.first_error import (
@@ -22,7 +23,6 @@ from datagen.search.first_error import (
     Suspect,
     first_errors,
 )
-from datagen.search.journal import Journal
 from datagen.search.scheduler import Scheduler, Search
 from datagen.search.shepherd import shepherd
 from datagen.verify import Outcome

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from datagen.engines.protocol import Answer, Engine, Request
+from datagen.journal import Journal, journal_key
 from datagen.judge.vote import Judge, Vote
-from datagen.search.journal import Journal, journal_key
 from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler
 from datagen.traces.model import Trace
 from datagen.traces.rows import trace_of

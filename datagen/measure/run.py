@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from datagen.engines.protocol import Engine
+from datagen.journal import Journal, journal_key
 from datagen.labels.posterior import ErrorModel
 from datagen.measure.tables import step_rows, trace_rows
 from datagen.search.first_error import (
@@ -22,7 +23,6 @@ from datagen.search.first_error import (
     first_errors,
     shared_steps,
 )
-from datagen.search.journal import Journal, journal_key
 from datagen.search.run import rollout_row, verifier_of
 from datagen.search.scheduler import Budget, Progress, Scheduler
 from datagen.traces.model import Trace

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from datagen.engines.protocol import Completion, CompletionRequest, Engine
+from datagen.journal import Journal, journal_key
 from datagen.prompts.native import states_along, text_of
 from datagen.search.evidence import Rollout, Tally, Verify, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
-from datagen.search.journal import Journal, journal_key
 from datagen.search.scheduler import Budget, Progress, Scheduler
 from datagen.search.tree import SearchTree, TreeNode
 from datagen.traces.markup import THINK_START

@@ -22,7 +22,7 @@ from datagen.engines.protocol import (
     Request,
     ScoreRequest,
 )
-from datagen.search.journal import Journal, journal_key
+from datagen.journal import Journal, journal_key
 
 T = TypeVar("T")
 
