@@ -1,6 +1,7 @@
 """The scheduler: full batches, one journal, and the same results however a run was cut up."""
 
 import asyncio
+import signal
 from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
@@ -22,7 +23,9 @@ from datagen.engines.protocol import (
 )
 from datagen.errors import EngineError
 from datagen.journal import Journal, journal_key
-from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler, Search
+from datagen.search.budget import Budget, Progress
+from datagen.search.scheduler import Scheduler
+from datagen.search.waves import BudgetSpent, Search, Until
 
 SAMPLING = Sampling()
 
@@ -517,7 +520,243 @@ def test_a_run_in_instalments_comes_to_the_same_end(path: Path) -> None:
     assert n_runs == ceil(before.n_tokens / 64)  # each stops at the 4th of its batches of 8
 
 
-def test_a_time_budget_ends_a_run_too() -> None:
-    results, progress = run([("p", patient("p"))], engine(), budget=Budget(max_seconds=0.0))
+def test_the_time_budget_of_a_batching_engine_lets_its_batch_end() -> None:
+    answering = engine(delay_s=0.05)
+    results, progress = run([("p", patient("p"))], answering, budget=Budget(max_seconds=0.01))
     assert results == {"p": ["p/0!0", "cut"]}
     assert progress.budget_spent
+
+
+def test_the_time_budget_of_an_engine_of_many_calls_cancels_what_is_under_way(path: Path) -> None:
+    class OneHangs(FakeEngine):
+        """Never answers the second question."""
+
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            if requests[0].prompt == "b/0":
+                await asyncio.sleep(600)
+            return await super().complete(requests)
+
+    hanging = OneHangs(lambda request: f"{request.prompt}!", batch_size=1, concurrency=4)
+    results, progress = run(
+        [("a", patient("a", 1)), ("b", patient("b"))],
+        hanging,
+        Journal(path),
+        budget=Budget(max_seconds=0.2),
+    )
+    assert results == {"a": ["a/0!"], "b": ["cut"]}
+    assert progress.budget_spent and progress.seconds < 30
+    with Journal(path) as journal:
+        assert len(journal) == 1
+
+
+def test_tokens_under_way_count_against_the_budget_before_they_have_come() -> None:
+    eager = engine(batch_size=1, concurrency=50, delay_s=0.001)
+    searches = [(f"p{i}", patient(f"p{i}")) for i in range(50)]
+    _, progress = run(searches, eager, budget=Budget(max_tokens=200))
+    assert progress.budget_spent
+    assert 200 <= progress.n_tokens <= 202  # one answer of 2 tokens may overlap the limit
+
+
+def test_a_budget_of_money_ends_a_run_by_the_engines_own_count() -> None:
+    answering = engine(batch_size=10)
+    budget = Budget(max_cost=60.0, price_generated=1_000_000.0)
+    searches = [(f"p{i}", patient(f"p{i}")) for i in range(10)]
+    _, progress = run(searches, answering, budget=budget)
+    assert progress.budget_spent
+    assert progress.cost == progress.n_tokens == 60
+
+
+# ---- waves that end when enough is known
+
+
+def until_three(name: str, n: int = 8) -> Search[list[str]]:
+    """Asks for samples one after the other until sample 3 is seen."""
+
+    def enough(answers: Sequence[Answer]) -> bool:
+        seen.append(len(answers))
+        last = answers[-1]
+        return isinstance(last, Completion) and last.text.endswith("!3")
+
+    seen: list[int] = []
+    answers = yield Until([ask(name, idx) for idx in range(n)], enough)
+    assert seen == list(range(1, len(answers) + 1))
+    return [answer.text for answer in answers if isinstance(answer, Completion)]
+
+
+FOUR = [f"u!{idx}" for idx in range(4)]
+
+
+def test_a_search_can_ask_one_by_one_until_it_has_enough() -> None:
+    answering = engine(batch_size=64)
+    results, _ = run([("u", until_three("u"))], answering)
+    assert results == {"u": FOUR}
+    assert len(asked(answering)) == 4
+
+
+def test_a_search_that_never_has_enough_is_sent_every_answer() -> None:
+    results, _ = run([("u", until_three("u", n=3))], engine())
+    assert results == {"u": FOUR[:3]}
+
+
+def test_speculation_changes_what_is_asked_but_not_what_a_search_is_sent() -> None:
+    class LateFirst(FakeEngine):
+        """The later a sample was asked for, the sooner it comes."""
+
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            await asyncio.sleep(0.002 * (8 - requests[0].sample_idx))
+            return await super().complete(requests)
+
+    late = LateFirst(lambda r: f"{r.prompt}!{r.sample_idx}", batch_size=1, concurrency=64)
+    results, _ = run([("u", until_three("u"))], late, speculate=True)
+    assert results == {"u": FOUR}
+    assert len(asked(late)) == 8
+
+
+def test_answers_that_nobody_waits_for_any_more_are_cancelled() -> None:
+    cancelled: list[int] = []
+
+    class Hanging(FakeEngine):
+        """Answers the first four samples and no other."""
+
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            if (idx := requests[0].sample_idx) > 3:
+                try:
+                    await asyncio.sleep(600)
+                except asyncio.CancelledError:
+                    cancelled.append(idx)
+                    raise
+            return await super().complete(requests)
+
+    hanging = Hanging(lambda r: f"{r.prompt}!{r.sample_idx}", batch_size=1, concurrency=64)
+    results, progress = run([("u", until_three("u"))], hanging, speculate=True)
+    assert results == {"u": FOUR}
+    assert sorted(cancelled) == [4, 5, 6, 7]
+    assert progress.n_cancelled == 4
+
+
+def test_a_cancelled_answer_can_be_asked_for_again() -> None:
+    def twice() -> Search[list[str]]:
+        yield from until_three("u")
+        answers = yield [ask("u", idx) for idx in range(8)]
+        return [answer.text for answer in answers if isinstance(answer, Completion)]
+
+    slow = engine(batch_size=1, concurrency=64, delay_s=0.001)
+    results, _ = run([("u", twice())], slow, speculate=True)
+    assert results == {"u": [f"u!{idx}" for idx in range(8)]}
+
+
+def test_speculation_waits_until_the_engine_has_nothing_else_to_do() -> None:
+    busy = engine(batch_size=1, concurrency=3)
+    searches = [("u", until_three("u", n=4)), ("w", waves_of([ask("w", idx) for idx in range(2)]))]
+    run(searches, busy, speculate=True)
+    assert [(r.prompt, r.sample_idx) for r in asked(busy)[:3]] == [("u", 0), ("w", 0), ("w", 1)]
+
+
+def test_a_batching_engine_never_speculates() -> None:
+    answering = engine(batch_size=64, concurrency=2)
+    run([("u", until_three("u"))], answering, speculate=True)
+    assert len(asked(answering)) == 4
+
+
+# ---- engines that form their own batches
+
+
+def test_ten_thousand_searches_live_at_once() -> None:
+    wide = engine(batch_size=1, concurrency=20_000, delay_s=0.5)
+    most = 0
+
+    def watch(progress: Progress) -> None:
+        nonlocal most
+        most = max(most, progress.n_live)
+
+    searches = ((f"t{i}", talk(f"t{i}", n_waves=2, width=1)) for i in range(10_000))
+    results, _ = run(searches, wide, on_progress=watch)
+    assert most == len(results) == 10_000
+
+
+def test_what_continues_the_longest_text_just_read_goes_first() -> None:
+    one_at_a_time = engine(batch_size=1)
+
+    def growing(name: str) -> Search[None]:
+        for length in (1, 3, 2):
+            yield [ask(name * length, idx) for idx in range(2)]
+
+    run([(name, growing(name)) for name in "abc"], one_at_a_time)
+    prompts = [request.prompt for request in asked(one_at_a_time)]
+    assert prompts == [name * length for name in "abc" for length in (1, 1, 3, 3, 2, 2)]
+
+
+def test_a_search_begins_only_when_the_engine_would_be_idle_without_it() -> None:
+    most = 0
+
+    def watch(progress: Progress) -> None:
+        nonlocal most
+        most = max(most, progress.n_live)
+
+    run(talks(200), engine(batch_size=1, concurrency=6), on_progress=watch)
+    assert most == 2  # each has 3 requests out
+
+
+def test_results_wait_for_those_before_them_and_hold_back_new_searches() -> None:
+    begun: list[str] = []
+
+    class FirstHangs(FakeEngine):
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            if requests[0].prompt == "t0/0":
+                await asyncio.sleep(0.3)
+            return await super().complete(requests)
+
+    def searches() -> Iterator[tuple[str, Search[list[str]]]]:
+        for i in range(30):
+            begun.append(f"t{i}")
+            yield f"t{i}", talk(f"t{i}", n_waves=1, width=1)
+
+    handed: list[tuple[str, int]] = []
+    slow = FirstHangs(lambda request: request.prompt, batch_size=1, concurrency=4)
+    with Journal(":memory:") as journal:
+        scheduler = Scheduler[list[str]](slow, journal, max_live=10)
+        scheduler.stream(searches(), lambda name, _: handed.append((name, len(begun))))
+    assert [name for name, _ in handed] == [f"t{i}" for i in range(30)]
+    assert handed[0] == ("t0", 10)
+
+
+def test_an_engine_that_drops_answers_is_called_broken() -> None:
+    class Short(FakeEngine):
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            return (await super().complete(requests))[1:]
+
+    with pytest.raises(EngineError, match="gave 2 answers to 3 requests"):
+        run([("t", talk("t"))], Short(lambda request: request.prompt))
+
+
+def test_calls_beside_one_that_fails_are_waited_for_and_kept(path: Path) -> None:
+    class OneFails(FakeEngine):
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            if requests[0].sample_idx == 0:
+                raise EngineError("sample 0 is cursed")
+            await asyncio.sleep(0.02)
+            return await super().complete(requests)
+
+    failing = OneFails(lambda request: request.prompt, batch_size=1, concurrency=3)
+    with pytest.raises(EngineError, match="cursed"):
+        run([("t", talk("t"))], failing, Journal(path))
+    with Journal(path) as journal:
+        assert len(journal) == 2
+
+
+def test_an_interrupted_run_keeps_what_had_come(path: Path) -> None:
+    class Interrupting(FakeEngine):
+        """The user presses Ctrl-C while the last answer is out."""
+
+        async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
+            if requests[0].sample_idx == 2:
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(600)
+            return await super().complete(requests)
+
+    interrupting = Interrupting(lambda request: request.prompt, batch_size=1, concurrency=3)
+    with pytest.raises(KeyboardInterrupt):
+        run([("t", talk("t"))], interrupting, Journal(path))
+    with Journal(path) as journal:
+        assert len(journal) == 2
+    assert run([("t", talk("t"))], engine(), Journal(path))[1].n_replayed == 2

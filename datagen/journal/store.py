@@ -5,161 +5,199 @@ so nothing else about a run has to be saved. Keys hash the engine's fingerprint 
 one journal serves many runs, configurations and algorithms; entries are only ever added.
 """
 
-import hashlib
-import json
 import sqlite3
-import time
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from datagen.engines.protocol import (
-    Answer,
-    Choice,
-    ChoiceRequest,
-    Completion,
-    CompletionRequest,
-    Request,
-    Score,
-    ScoreRequest,
-)
+from datagen.engines.protocol import Answer, Request
 from datagen.errors import JournalError
+from datagen.journal.codec import (
+    Entry,
+    answer_of,
+    bytes_of,
+    encode,
+    is_intact,
+    text_of,
+)
+from datagen.journal.failures import damaged, explained
+from datagen.journal.format import (
+    ENTRIES,
+    MEMORY,
+    VERSION,
+    connect,
+    connect_read_only,
+    insert,
+    insert_engines,
+    is_empty,
+    version_of,
+)
 
-_APPLICATION_ID: Final = 0x64676A31
-"""SQLite's own field for "whose file is this"; the letters ``dgj1``."""
+if TYPE_CHECKING:
+    from datagen.journal.segments import Segments
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS answers (
-    key      BLOB PRIMARY KEY,
-    kind     TEXT NOT NULL,
-    finish   TEXT,
-    text     BLOB,
-    n_tokens INTEGER NOT NULL,
-    logprobs BLOB NOT NULL,
-    ends     BLOB
-) WITHOUT ROWID
-"""
 _CHUNK: Final = 500
-_KINDS: Final[dict[type[Request], str]] = {
-    CompletionRequest: "completion",
-    ChoiceRequest: "choice",
-    ScoreRequest: "score",
-}
-
-
-def journal_key(fingerprint: str, request: Request) -> str:
-    """Content address of a request's answer: 32 hexadecimal digits."""
-    fields = [fingerprint, _KINDS[type(request)], request.identity]
-    identity = json.dumps(fields, ensure_ascii=False)
-    # Text of a broken model can hold lone surrogates, which UTF-8 proper refuses.
-    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Journal:
-    """An append-only SQLite file of answers.
+    """An append-only file of answers, with the segments that its older ones were moved to.
 
     Args:
-        path: the file, made if missing; ``":memory:"`` for a journal that is not kept.
+        path: the SQLite file, made if missing; ``":memory:"`` for a journal that is not kept.
+        read_only: open an existing file, and never write to it. Any number of readers may be open
+            beside writers; they see whole batches.
+        exclusive: keep the file to this process, so that SQLite needs no memory shared between
+            processes, which network file systems do not give. Nobody else can read meanwhile.
 
     Raises:
-        JournalError: if the file is no journal or is damaged.
+        JournalError: if the file is no journal, is damaged, or cannot be opened.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(
+        self, path: Path | str, *, read_only: bool = False, exclusive: bool = False
+    ) -> None:
+        if read_only and exclusive:
+            raise ValueError("a journal is opened read_only or exclusive, not both")
         self.path = str(path)
+        self._segments: Segments | None = None
         try:
-            if self.path != ":memory:":
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=60)
-            self._claim()
-            self._use_wal()
-            # A commit reaches the disk before the search sees the answer, power cuts included.
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(_SCHEMA)
+            if read_only:
+                self._db = connect_read_only(self.path)
+                self._refuse_other_formats()
+            else:
+                if self.path != MEMORY:
+                    Path(path).parent.mkdir(parents=True, exist_ok=True)
+                self._db = connect(self.path, exclusive=exclusive)
         except (sqlite3.DatabaseError, OSError) as error:
-            raise self._broken(error) from error
+            raise explained(error, self.path) from error
 
-    def _claim(self) -> None:
-        # In this order: another process that is just making the file claims it before its table.
-        n_tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        owner = self._db.execute("PRAGMA application_id").fetchone()[0]
-        if n_tables and owner != _APPLICATION_ID:
-            raise JournalError(
-                f"{self.path!r} is a database of something else; name another file for the journal"
-            )
-        self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-
-    def _use_wal(self) -> None:
-        for wait_s in (0.01, 0.1, 1.0, 10.0, None):
-            try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                return
-            except sqlite3.OperationalError as error:
-                # For this one lock SQLite does not wait, and another process may be opening too.
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or wait_s is None:
-                    raise
-                time.sleep(wait_s)
-
-    def _broken(self, error: Exception) -> JournalError:
-        return JournalError(
-            f"the journal {self.path!r} cannot be used: {error}. If the file is damaged, move it "
-            "away; what it held will be generated again"
+    def _refuse_other_formats(self) -> None:
+        if (version := version_of(self._db)) == VERSION:
+            return
+        empty = is_empty(self._db)
+        self._db.close()
+        if empty:
+            raise JournalError(f"the journal {self.path!r} is empty: no run has written to it yet")
+        raise JournalError(
+            f"the journal {self.path!r} has format {version or 1}, and only a writer can bring it "
+            f"to format {VERSION}: run a command that writes to it once, such as `datagen run`"
         )
 
-    def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The answers that are known, by key."""
-        found: dict[str, Answer] = {}
+    @contextmanager
+    def _transaction(self, mode: str = "DEFERRED") -> Generator[None]:
+        """One transaction, undone if the block raises; SQLite's errors become ours."""
         try:
-            for start in range(0, len(keys), _CHUNK):
-                chunk = [bytes.fromhex(key) for key in keys[start : start + _CHUNK]]
-                marks = ",".join("?" * len(chunk))
-                rows = self._db.execute(
-                    "SELECT key, kind, finish, text, logprobs, ends FROM answers "
-                    f"WHERE key IN ({marks})",
-                    chunk,
-                )
-                for key, *fields in rows:
-                    found[key.hex()] = _read(*fields)
-        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
-            # SQLite notices damage to its own pages; damage within an entry shows in reading it.
-            raise self._broken(error) from error
-        return found
+            self._db.execute(f"BEGIN {mode}")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise explained(error, self.path) from error
 
-    def append(self, answers: Mapping[str, Answer]) -> None:
+    def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
+        """The answers that are known, by key.
+
+        Raises:
+            JournalError: if one of them is not what was written.
+        """
+        wanted = [bytes.fromhex(key) for key in keys]
+        rows: list[Any] = []
+        # List of segments and rows at once: a compaction in between would hide what it moves.
+        with self._transaction():
+            segments = self._current_segments()
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                marks = ",".join("?" * len(chunk))
+                rows += self._db.execute(f"{ENTRIES} WHERE a.key IN ({marks})", chunk)
+        found = {row[0]: self._answer(Entry(*row[:-1]), row[-1]) for row in rows}
+        if segments and (rest := [key for key in wanted if key not in found]):
+            for stored in segments.look_up(rest):
+                found[stored.entry.key] = self._answer(stored.entry, stored.checksum)
+        return {key.hex(): answer for key, answer in found.items()}
+
+    def _answer(self, entry: Entry, checksum: int | None) -> Answer:
+        if not is_intact(entry, checksum):
+            raise damaged(self.path, f"entry {entry.key.hex()} is not what was written")
+        return answer_of(entry)
+
+    def append(self, fingerprint: str, answered: Sequence[tuple[Request, Answer]]) -> None:
         """Commit answers in one transaction: after a crash all of them are here, or none.
 
         An entry that exists already stays as it is.
+
+        Args:
+            fingerprint: of the engine that answered.
+            answered: requests with their answers.
+
+        Raises:
+            JournalError: if they cannot be written; then none of them is.
         """
-        # Outside the transaction, which an answer that cannot be written would leave open.
-        rows = [(bytes.fromhex(key), *_written(answer)) for key, answer in answers.items()]
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT INTO answers VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", rows
-            )
-            self._db.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise self._broken(error) from error
+        if not answered:
+            return
+        # Outside the transaction, so that an answer that cannot be written does not begin one.
+        entries, prompts = encode(fingerprint, answered)
+        with self._transaction("IMMEDIATE"):
+            if segments := self._current_segments():
+                moved = segments.known([entry.key for entry in entries])
+                entries = [entry for entry in entries if entry.key not in moved]
+                used = {entry.prompt_hash for entry in entries}
+                prompts = {digest: text for digest, text in prompts.items() if digest in used}
+            insert_engines(self._db, [bytes_of(fingerprint)])
+            insert(self._db, entries, prompts)
+
+    def _current_segments(self) -> "Segments | None":
+        """The segments as the transaction sees them; ``None`` if there are none."""
+        rows = self._db.execute("SELECT name, n_rows FROM segments ORDER BY id").fetchall()
+        if not rows:
+            return None
+        if self._segments is None:
+            # pyarrow takes a while to import, and most journals have no segments.
+            from datagen.journal.segments import Segments
+
+            self._segments = Segments(self.path)
+        self._segments.refresh(rows)
+        return self._segments
 
     def __len__(self) -> int:
         """Number of answers held."""
-        return int(self._select("SELECT count(*) FROM answers")[0][0])
+        query = "SELECT (SELECT count(*) FROM answers) + (SELECT total(n_rows) FROM segments)"
+        with self._transaction():
+            return int(self._db.execute(query).fetchone()[0])
+
+    def __bool__(self) -> bool:
+        """A journal is there even if nothing is in it yet."""
+        return True
 
     def keys(self) -> Iterable[str]:
         """All keys, in no particular order."""
-        return [row[0].hex() for row in self._select("SELECT key FROM answers")]
+        with self._transaction():
+            segments = self._current_segments()
+            keys = [row[0].hex() for row in self._db.execute("SELECT key FROM answers")]
+        return [*(segments.keys() if segments else []), *keys]
 
-    def _select(self, query: str) -> list[Any]:
-        try:
-            return self._db.execute(query).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise self._broken(error) from error
+    def fingerprints(self) -> dict[str, int]:
+        """Entries per engine; under ``""`` those whose engine is not known (of format 1)."""
+        query = (
+            "SELECT e.fingerprint, n FROM (SELECT engine_id, count(*) AS n FROM answers "
+            "GROUP BY engine_id) LEFT JOIN engines e ON e.id = engine_id"
+        )
+        with self._transaction():
+            segments = self._current_segments()
+            rows = self._db.execute(query).fetchall()
+        counts = Counter({text_of(fingerprint or b""): n for fingerprint, n in rows})
+        counts.update(segments.fingerprints() if segments else {})
+        return dict(counts)
 
     def close(self) -> None:
         """Close the file; a journal that is not closed loses nothing."""
+        if self._segments is not None:
+            self._segments.close()
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -168,45 +206,3 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _written(answer: Answer) -> tuple[str, str | None, bytes | None, int, bytes, bytes | None]:
-    """An answer as the columns after the key."""
-    match answer:
-        case Completion():
-            # Bytes keep lone surrogates that a broken model may emit; SQLite text would not.
-            return (
-                "completion",
-                answer.finish,
-                answer.text.encode("utf-8", "surrogatepass"),
-                answer.n_tokens,
-                array("d", answer.logprobs).tobytes(),
-                array("I", answer.ends).tobytes(),
-            )
-        case Choice():
-            return ("choice", None, None, 0, array("d", answer.probabilities).tobytes(), None)
-        case Score(logprobs, ends):
-            # The column counts generated tokens, of which scoring has none.
-            numbers, offsets = array("d", logprobs).tobytes(), array("I", ends).tobytes()
-            return ("score", None, None, 0, numbers, offsets)
-
-
-def _read(
-    kind: str, finish: str | None, text: bytes | None, numbers: bytes, ends: bytes | None
-) -> Answer:
-    """The inverse of :func:`_written`."""
-    floats, offsets = tuple(array("d", numbers)), tuple(array("I", ends or b""))
-    match kind:
-        case "completion":
-            return Completion(
-                (text or b"").decode("utf-8", "surrogatepass"),
-                finish,  # pyright: ignore[reportArgumentType]  # written from a Finish
-                floats,
-                offsets,
-            )
-        case "choice":
-            return Choice(floats)
-        case "score":
-            return Score(floats, offsets)
-        case _:
-            raise ValueError(f"it holds an answer of unknown kind {kind!r}")

@@ -7,22 +7,27 @@ the contracts. Row order follows the prefixes and the order of asking, never the
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from datagen.engines.protocol import Completion, CompletionRequest, Engine
 from datagen.journal import Journal, journal_key
 from datagen.prompts.native import states_along, text_of
+from datagen.search.budget import Budget, Progress
 from datagen.search.evidence import Rollout, Tally, Verify, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
-from datagen.search.scheduler import Budget, Progress, Scheduler
+from datagen.search.scheduler import Scheduler
 from datagen.search.tree import SearchTree, TreeNode
+from datagen.search.waves import Search
 from datagen.traces.markup import THINK_START
 from datagen.traces.prefixes import prefix_trace
 from datagen.verify import Outcome, Verdict, verify_completion
 from schemas import Node as NodeContract
 from schemas import Rollout as RolloutContract
+
+_PIECE: Final = 64
+"""Searches whose tables are handed over together."""
 
 
 @dataclass(slots=True)
@@ -58,22 +63,66 @@ def search_prefixes(
     config: GenerateConfig,
     budget: Budget | None = None,
     on_progress: Callable[[RunProgress], None] | None = None,
+    speculate: bool = False,
 ) -> SearchTables:
-    """Search from every prefix at once.
+    """Search from every prefix at once; the arguments are those of :func:`stream_prefixes`."""
+    rollouts = [RolloutContract.from_rows([])]
+    nodes = [NodeContract.from_rows([])]
+
+    def take(some_rollouts: pl.DataFrame, some_nodes: pl.DataFrame) -> None:
+        rollouts.append(some_rollouts)
+        nodes.append(some_nodes)
+
+    progress = stream_prefixes(
+        prefixes,
+        engine,
+        journal,
+        config=config,
+        take=take,
+        budget=budget,
+        on_progress=on_progress,
+        speculate=speculate,
+    )
+    return SearchTables(
+        RolloutContract.validate(pl.concat(rollouts)),
+        NodeContract.validate(pl.concat(nodes)),
+        progress,
+    )
+
+
+def stream_prefixes(
+    prefixes: pl.DataFrame,
+    engine: Engine,
+    journal: Journal,
+    *,
+    config: GenerateConfig,
+    take: Callable[[pl.DataFrame, pl.DataFrame], None],
+    budget: Budget | None = None,
+    on_progress: Callable[[RunProgress], None] | None = None,
+    speculate: bool = False,
+) -> Progress:
+    """Search from every prefix, and hand over the tables piece by piece.
+
+    Nothing of a search is kept once its piece was taken, so memory depends on how many searches the
+    engine needs at a time, and not on how many there are.
 
     Args:
         prefixes: table ``prefixes``.
         engine: the policy.
         journal: answers already known, and where new ones go.
         config: settings of each search.
+        take: is given pieces of ``rollouts`` and ``nodes``, in the order of the prefixes.
         budget: when to stop; searches that have begun then return what they have.
-        on_progress: called after each batch of the engine.
+        on_progress: called whenever the engine has answered.
+        speculate: as in :class:`~datagen.search.scheduler.Scheduler`.
 
     Raises:
         EngineError: if the engine is broken; run again to go on from the journal.
     """
-    rows = list(prefixes.iter_rows(named=True))
-    run = RunProgress(Progress(), n_expected=sum(_expected(row, config) for row in rows))
+    steps = prefixes.select("n_seed_steps", "n_steps").iter_rows()
+    run = RunProgress(
+        Progress(), n_expected=sum(_expected(n_seed - n, config) for n_seed, n in steps)
+    )
 
     def counted(verify: Verify) -> Verify:
         def judge(completion: Completion) -> Verdict:
@@ -89,27 +138,35 @@ def search_prefixes(
         if on_progress:
             on_progress(run)
 
-    scheduler = Scheduler[SearchTree[TreeNode]](engine, journal, budget=budget, on_progress=report)
-    searches = (
-        (row["prefix_id"], generate(prefix_trace(row), config, counted(verifier_of(row))))
-        for row in rows
+    begun: dict[str, dict[str, Any]] = {}
+    finished: list[_Tables] = []
+
+    def searches() -> Iterator[tuple[str, Search[SearchTree[TreeNode]]]]:
+        for row in prefixes.iter_rows(named=True):
+            begun[row["prefix_id"]] = row
+            yield row["prefix_id"], generate(prefix_trace(row), config, counted(verifier_of(row)))
+
+    def hand_over() -> None:
+        rollouts = [row for tables in finished for row in tables.rollouts()]
+        nodes = [row for tables in finished for row in tables.nodes()]
+        finished.clear()
+        take(RolloutContract.from_rows(rollouts), NodeContract.from_rows(nodes))
+
+    def finish(prefix_id: str, tree: SearchTree[TreeNode]) -> None:
+        finished.append(_Tables(begun.pop(prefix_id), tree, engine.fingerprint))
+        if len(finished) >= _PIECE:
+            hand_over()
+
+    scheduler = Scheduler[SearchTree[TreeNode]](
+        engine, journal, budget=budget, on_progress=report, speculate=speculate
     )
-    trees = scheduler.run(searches, n_searches=len(rows))
-    tables = [
-        _Tables(row, trees[row["prefix_id"]], engine.fingerprint)
-        for row in rows
-        if row["prefix_id"] in trees
-    ]
-    return SearchTables(
-        RolloutContract.from_rows([row for table in tables for row in table.rollouts()]),
-        NodeContract.from_rows([row for table in tables for row in table.nodes()]),
-        scheduler.progress,
-    )
+    scheduler.stream(searches(), finish, n_searches=prefixes.height)
+    hand_over()
+    return scheduler.progress
 
 
-def _expected(prefix: Mapping[str, Any], config: GenerateConfig) -> int:
+def _expected(n_steps: int, config: GenerateConfig) -> int:
     """Rollouts of one search, if the model's traces are as long as the human one."""
-    n_steps = prefix["n_seed_steps"] - prefix["n_steps"]
     match config.algorithm:
         case "puct":
             puct = config.puct
