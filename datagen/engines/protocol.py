@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, Protocol
 
 Finish = Literal["stop", "length", "context"]
@@ -69,6 +69,11 @@ def flat_text(prompt: Prompt) -> str:
     return "\n\n".join([*(message.content for message in prompt.messages), prompt.prefill])
 
 
+@cache
+def _fields(sampling: Sampling) -> dict[str, Any]:
+    return asdict(sampling)
+
+
 def _plain(prompt: Prompt) -> Any:
     return prompt if isinstance(prompt, str) else asdict(prompt)
 
@@ -84,7 +89,7 @@ class CompletionRequest:
     @cached_property
     def identity(self) -> str:
         """Canonical text of the request, to which the journal adds the engine's fingerprint."""
-        fields = [_plain(self.prompt), asdict(self.sampling), self.sample_idx]
+        fields = [_plain(self.prompt), _fields(self.sampling), self.sample_idx]
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     @cached_property

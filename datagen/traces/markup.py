@@ -19,6 +19,7 @@ The white space beside a tag belongs to the tag, so that a tokenizer can hold ea
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from datagen.errors import MarkupError
@@ -34,11 +35,13 @@ _FACTOR_OF_NAME = {factor.value: factor for factor in Factor}
 _START = re.compile(r"<ACT_([A-Za-z]+)-Start> ")
 
 
+@cache
 def start_tag(factor: Factor) -> str:
     """Opening tag of ``factor``, with its trailing space."""
     return f"<ACT_{factor.value}-Start> "
 
 
+@cache
 def end_tag(factor: Factor) -> str:
     """Closing tag of ``factor``, with its leading space and line end."""
     return f" <ACT_{factor.value}-End>\n"
@@ -54,6 +57,8 @@ MARKUP_TOKENS: Final[tuple[str, ...]] = (
 
 def escape(text: str) -> str:
     """Write ``text`` so that nothing in it reads as a tag."""
+    if "<" not in text:  # nearly always, and states are rendered all the time
+        return text
     return _TAG_LIKE.sub(r"<\\\1", text)
 
 
