@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 Finish = Literal["stop", "length", "context"]
@@ -32,6 +32,15 @@ class Sampling:
     top_p: float = 1.0
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The fields by name; what ``asdict`` gives, without its copying."""
+        return {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "stop": self.stop,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +78,6 @@ def flat_text(prompt: Prompt) -> str:
     return "\n\n".join([*(message.content for message in prompt.messages), prompt.prefill])
 
 
-@cache
-def _fields(sampling: Sampling) -> dict[str, Any]:
-    return asdict(sampling)
-
-
 def _plain(prompt: Prompt) -> Any:
     return prompt if isinstance(prompt, str) else asdict(prompt)
 
@@ -89,7 +93,7 @@ class CompletionRequest:
     @cached_property
     def identity(self) -> str:
         """Canonical text of the request, to which the journal adds the engine's fingerprint."""
-        fields = [_plain(self.prompt), _fields(self.sampling), self.sample_idx]
+        fields = [_plain(self.prompt), self.sampling.plain(), self.sample_idx]
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     @cached_property

@@ -9,9 +9,9 @@ import json
 import struct
 import zlib
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from datagen.engines.protocol import (
     Answer,
@@ -90,6 +90,11 @@ def journal_key(fingerprint: str, request: Request) -> str:
 def _address(fingerprint: str, kind: str, identity: str) -> bytes:
     fields = json.dumps([fingerprint, kind, identity], ensure_ascii=False)
     return hashlib.sha256(bytes_of(fields)).digest()[:16]
+
+
+def shown(key: object) -> str:
+    """A key as text; a damaged record can hold anything in its place."""
+    return key.hex() if isinstance(key, bytes) else repr(key)
 
 
 def bytes_of(text: str) -> bytes:
@@ -185,7 +190,8 @@ def request_of(kind: str, prompt: bytes, request: bytes) -> Request:
     asked = prompt_of(prompt)
     match kind, json.loads(text_of(request)):
         case "completion", [sampling, sample_idx]:
-            return CompletionRequest(asked, _sampling(sampling), sample_idx)
+            sampling["stop"] = tuple(sampling["stop"])
+            return CompletionRequest(asked, Sampling(**sampling), sample_idx)
         case "choice", [choices]:
             return ChoiceRequest(asked, tuple(choices))
         case "score", [text]:
@@ -200,10 +206,6 @@ def prompt_of(data: bytes) -> Prompt:
     if isinstance(plain, str):
         return plain
     return Chat(tuple(Message(**message) for message in plain["messages"]), plain["prefill"])
-
-
-def _sampling(fields: Mapping[str, Any]) -> Sampling:
-    return Sampling(**{**fields, "stop": tuple(cast("list[str]", fields["stop"]))})
 
 
 def checksum(entry: Entry) -> int:
@@ -234,6 +236,13 @@ def is_intact(entry: Entry, stored: int | None) -> bool:
     return True
 
 
+def has_prompt(stored: Stored) -> bool:
+    """Whether an entry's prompt is there and is the one that was asked."""
+    # A damaged record can hold text where there were bytes.
+    prompt: object = stored.prompt
+    return isinstance(prompt, bytes) and hash_of(prompt) == stored.entry.prompt_hash
+
+
 def fault_of(stored: Stored) -> str | None:
     """What is wrong with an entry, prompt and content address included; ``None`` if nothing is."""
     entry, prompt, written = stored
@@ -241,7 +250,7 @@ def fault_of(stored: Stored) -> str | None:
         return "its checksum does not match"
     if entry.request is None or entry.fingerprint is None:
         return None
-    if prompt is None or hash_of(prompt) != entry.prompt_hash:
+    if not has_prompt(stored) or prompt is None:
         return "its prompt is damaged"
     identity = f"[{text_of(prompt)},{text_of(entry.request)[1:]}"
     if _address(text_of(entry.fingerprint), entry.kind, identity) != entry.key:

@@ -2,14 +2,23 @@
 
 import shlex
 import sqlite3
+from typing import Final
 
 from datagen.errors import JournalError
+
+UNREADABLE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file can raise; SQLite's message may quote bytes that are no text."""
+
+FAILURES: Final = (*UNREADABLE, OSError)
+"""What opening, reading or writing any journal can raise."""
 
 _KEPT = "Everything that was committed before is in it"
 
 
 def explained(error: Exception, path: str) -> JournalError:
-    """An error of SQLite or the system as one of ours, which says what to do."""
+    """One of :data:`FAILURES` as an error of ours, which says what to do."""
+    if is_damage(error):
+        return damaged(path, str(error))
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     match code & 0xFF:  # the higher bits tell variants of one failure apart
         case sqlite3.SQLITE_FULL:
@@ -38,16 +47,25 @@ def explained(error: Exception, path: str) -> JournalError:
                 f"{path!r} is no journal, or its beginning is destroyed; name another file, or "
                 "move this one away: what it held will be generated again"
             )
-        case sqlite3.SQLITE_CORRUPT:
-            return damaged(path, str(error))
         case _:
             return JournalError(f"the journal {path!r} cannot be used: {error}")
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file's contents are not what was written."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return isinstance(error, UnicodeDecodeError) or code & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def damaged(path: str, detail: str) -> JournalError:
     """The error for a journal, or an entry of it, that is not what was written."""
     command = f"datagen journal verify {shlex.quote(path)} --repair"
     return JournalError(f"the journal {path!r} is damaged: {detail}. Run `{command}`")
+
+
+def missing(path: str) -> JournalError:
+    """The error for a path at which nothing is."""
+    return JournalError(f"there is no journal at {path!r}; name its file or its run folder")
 
 
 def _name(error: Exception) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from datagen.errors import JournalError
-from datagen.journal.codec import Entry, Stored, checksum, is_intact
-from datagen.journal.failures import damaged
+from datagen.journal.codec import Entry, Stored, checksum, is_intact, shown
+from datagen.journal.failures import damaged, missing
 
 APPLICATION_ID: Final = 0x64676A31
 """SQLite's own field for "whose file is this"; the letters ``dgj1``."""
@@ -22,7 +22,11 @@ VERSION: Final = 2
 
 MEMORY: Final = ":memory:"
 
+_READ_WHAT_IS_LEFT: Final = "PRAGMA writable_schema=ON"
+"""By this SQLite reads a file that is shorter than it should be."""
+
 _BUSY_S: Final = 60.0
+_ALONE_S: Final = 5.0
 _CACHE_KIB: Final = 64 * 1024
 _TABLES: Final = (
     "CREATE TABLE engines (id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE)",
@@ -85,17 +89,23 @@ def connect(path: str, *, exclusive: bool = False) -> sqlite3.Connection:
     return db
 
 
-def connect_read_only(path: str) -> sqlite3.Connection:
+def connect_read_only(path: str, *, cut_short: bool = False) -> sqlite3.Connection:
     """Open an existing file for reading.
+
+    Args:
+        path: the file.
+        cut_short: read what is there of a file that is shorter than it should be.
 
     Raises:
         sqlite3.DatabaseError: if SQLite refuses.
         JournalError: as :func:`connect`, or if there is no such file.
     """
     if not Path(path).exists():
-        raise JournalError(f"there is no journal at {path!r}; name its file or its run folder")
+        raise missing(path)
     address = Path(path).resolve().as_uri() + "?mode=ro"
     db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_S)
+    if cut_short:
+        db.execute(_READ_WHAT_IS_LEFT)
     try:
         _check_owner(db, path)
     except sqlite3.OperationalError as error:
@@ -109,6 +119,28 @@ def connect_read_only(path: str) -> sqlite3.Connection:
             raise
         db = sqlite3.connect(address + "&immutable=1", uri=True, isolation_level=None)
         _check_owner(db, path)
+    return db
+
+
+def connect_alone(path: str) -> sqlite3.Connection:
+    """Open a damaged file for reading, and keep everybody else out.
+
+    Raises:
+        sqlite3.DatabaseError: if SQLite refuses, or anybody else has it open.
+        JournalError: if it is no journal.
+    """
+    if not Path(path).exists():
+        raise missing(path)
+    db = sqlite3.connect(path, isolation_level=None, timeout=_ALONE_S)
+    try:
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute(_READ_WHAT_IS_LEFT)
+        # Not by its tables: their list may be what is damaged.
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise JournalError(f"{path!r} is no journal, so nothing in it can be repaired")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -174,7 +206,7 @@ def _bring_up_to_date(db: sqlite3.Connection, path: str) -> None:
 def _intact(old: Iterable[Stored], path: str) -> Iterator[Entry]:
     for entry, _, _ in old:
         if not is_intact(entry, None):
-            raise damaged(path, f"entry {entry.key.hex()} cannot be read")
+            raise damaged(path, f"entry {shown(entry.key)} cannot be read")
         yield entry
 
 

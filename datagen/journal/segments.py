@@ -1,8 +1,7 @@
 """Segments: immutable Parquet files that hold the older answers of a journal.
 
-The surprising fact: a text that is no valid Unicode is in a row twice. Parquet's strings refuse
-lone surrogates, and bytes would make every text unreadable for others; so the columns hold what can
-be read, with U+FFFD for the rest, and ``exact`` holds the bytes of the few rows that need them.
+The surprising fact: there is no index on disk. All keys are read when a segment is opened and kept
+sorted in memory, 20 bytes each, which is less work than keeping an index file true to its segment.
 """
 
 # pyarrow ships no types, so what comes from it is Any.
@@ -12,6 +11,7 @@ be read, with U+FFFD for the rest, and ``exact`` holds the bytes of the few rows
 from binascii import unhexlify
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,46 +20,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import JournalError
-from datagen.journal.codec import Entry, Stored, bytes_of
+from datagen.journal.codec import Entry, Stored
+from datagen.journal.columns import SCHEMA
 from datagen.journal.failures import damaged
 
-_TEXTS: Final = pa.struct(
-    [(name, pa.binary()) for name in ("fingerprint", "prompt", "request", "text")]
-)
-SCHEMA: Final = pa.schema(
-    [
-        ("key", pa.string()),
-        ("fingerprint", pa.string()),
-        ("kind", pa.string()),
-        ("prompt", pa.string()),
-        ("prompt_hash", pa.binary(16)),
-        ("request", pa.string()),
-        ("temperature", pa.float64()),
-        ("top_p", pa.float64()),
-        ("max_tokens", pa.int64()),
-        ("stop", pa.list_(pa.string())),
-        ("sample_idx", pa.int64()),
-        ("choices", pa.list_(pa.string())),
-        ("scored_text", pa.string()),
-        ("finish", pa.string()),
-        ("text", pa.string()),
-        ("n_tokens", pa.int64()),
-        ("logprobs", pa.list_(pa.float64())),
-        ("ends", pa.list_(pa.uint32())),
-        ("checksum", pa.uint32()),
-        ("exact", _TEXTS),
-    ]
-)
-"""Columns of a segment; ``docs/journal.md`` says what each is."""
-
-_ENTRY: Final = ["key", "fingerprint", "prompt_hash", "kind", "request", "finish", "text"]
-_ENTRY += ["n_tokens", "logprobs", "ends", "checksum", "exact"]
-_LOADED_GROUPS: Final = 8
+_NOT_OF_ENTRY: Final = {"prompt", "temperature", "top_p", "max_tokens", "stop", "sample_idx"} | {
+    "choices",
+    "scored_text",
+}
+_ENTRY: Final = [name for name in SCHEMA.names if name not in _NOT_OF_ENTRY]
+_LOADED_GROUPS: Final = 64
 
 
 def folder_of(journal: str) -> Path:
-    """Where a journal's segments are."""
-    return Path(journal + ".segments")
+    """Where a journal's segments are: beside the file itself, not beside a link to it."""
+    path = Path(journal).resolve()
+    return path.with_name(f"{path.name}.segments")
 
 
 class Rows:
@@ -117,6 +93,8 @@ class Segment:
         self.path = path
         # Each page is checked against a checksum of its own as it is read.
         self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        if not self._file.schema_arrow.equals(SCHEMA):
+            raise ValueError("its columns are not those of a segment")
         footer = self._file.metadata
         sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
@@ -257,7 +235,7 @@ class Segments:
 
     def keys(self) -> list[str]:
         """All keys."""
-        return [key for segment in self._open.values() for key in segment.keys()]
+        return list(chain.from_iterable(segment.keys() for segment in self._open.values()))
 
     def fingerprints(self) -> dict[str, int]:
         """Entries per engine; under ``""`` those whose engine is not known."""
@@ -271,17 +249,3 @@ class Segments:
         """Close all files."""
         for segment in self._open.values():
             segment.close()
-
-
-def readable(data: bytes) -> str:
-    """Bytes of text as valid Unicode, with U+FFFD for each lone surrogate."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        text = data.decode("utf-8", "surrogatepass")
-        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
-
-
-def is_readable(data: bytes | None) -> bool:
-    """Whether text is what :func:`readable` makes of it."""
-    return data is None or bytes_of(readable(data)) == data

@@ -20,9 +20,10 @@ from datagen.journal.codec import (
     bytes_of,
     encode,
     is_intact,
+    shown,
     text_of,
 )
-from datagen.journal.failures import damaged, explained
+from datagen.journal.failures import FAILURES, damaged, explained
 from datagen.journal.format import (
     ENTRIES,
     MEMORY,
@@ -70,7 +71,7 @@ class Journal:
                 if self.path != MEMORY:
                     Path(path).parent.mkdir(parents=True, exist_ok=True)
                 self._db = connect(self.path, exclusive=exclusive)
-        except (sqlite3.DatabaseError, OSError) as error:
+        except FAILURES as error:
             raise explained(error, self.path) from error
 
     def _refuse_other_formats(self) -> None:
@@ -97,8 +98,14 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        except (sqlite3.DatabaseError, OSError) as error:
+        except FAILURES as error:
             raise explained(error, self.path) from error
+
+    @contextmanager
+    def snapshot(self) -> Generator[sqlite3.Connection]:
+        """The tables as they are at one moment, for reading many rows."""
+        with self._transaction():
+            yield self._db
 
     def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers that are known, by key.
@@ -123,7 +130,7 @@ class Journal:
 
     def _answer(self, entry: Entry, checksum: int | None) -> Answer:
         if not is_intact(entry, checksum):
-            raise damaged(self.path, f"entry {entry.key.hex()} is not what was written")
+            raise damaged(self.path, f"entry {shown(entry.key)} is not what was written")
         return answer_of(entry)
 
     def append(self, fingerprint: str, answered: Sequence[tuple[Request, Answer]]) -> None:
@@ -178,7 +185,7 @@ class Journal:
         """All keys, in no particular order."""
         with self._transaction():
             segments = self._current_segments()
-            keys = [row[0].hex() for row in self._db.execute("SELECT key FROM answers")]
+            keys = [shown(row[0]) for row in self._db.execute("SELECT key FROM answers")]
         return [*(segments.keys() if segments else []), *keys]
 
     def fingerprints(self) -> dict[str, int]:
