@@ -10,6 +10,7 @@ from typing import Final
 from datagen.config import EMBEDDED, EngineSettings
 from datagen.engines.protocol import Engine
 from datagen.errors import ConfigError
+from datagen.prompts.dialect import NATIVE
 
 WEIGHTS: Final = Path(__file__).parents[1] / "reasoner" / "weights"
 """The embedded reasoner's checkpoint."""
@@ -26,7 +27,41 @@ def _transformers(settings: EngineSettings) -> Engine:
     )
 
 
-ENGINES: Final[dict[str, Callable[[EngineSettings], Engine]]] = {"transformers": _transformers}
+def _vllm(settings: EngineSettings) -> Engine:
+    from datagen.engines.vllm import VllmEngine
+
+    return VllmEngine(
+        str(WEIGHTS) if settings.model == EMBEDDED else settings.model,
+        dtype=settings.dtype,
+        concurrency=settings.concurrency,
+        max_context=settings.max_context,
+        tensor_parallel=settings.tensor_parallel,
+        data_parallel=settings.data_parallel,
+        quantization=settings.quantization,
+        memory_share=settings.memory_share,
+        options=settings.options,
+    )
+
+
+def _openai(settings: EngineSettings) -> Engine:
+    from datagen.engines.openai import OpenAIEngine
+
+    return OpenAIEngine(
+        settings.model,
+        url=settings.url,
+        endpoint=settings.endpoint,
+        key_variable=settings.key_variable,
+        timeout_s=settings.timeout_s,
+        max_retries=settings.max_retries,
+        concurrency=settings.concurrency,
+    )
+
+
+ENGINES: Final[dict[str, Callable[[EngineSettings], Engine]]] = {
+    "transformers": _transformers,
+    "vllm": _vllm,
+    "openai": _openai,
+}
 """Every engine by the name that ``engine.kind`` takes."""
 
 
@@ -39,4 +74,7 @@ def open_engine(settings: EngineSettings) -> Engine:
     """
     if settings.kind not in ENGINES:
         raise ConfigError(f"engine.kind={settings.kind!r} is unknown; use {', '.join(ENGINES)}")
-    return ENGINES[settings.kind](settings)
+    engine = ENGINES[settings.kind](settings)
+    if settings.dialect is not NATIVE:  # whose name older journals do not have
+        engine.fingerprint += f":{settings.dialect.fingerprint}"
+    return engine
