@@ -4,6 +4,7 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := $(VENV)/.vllm
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint dev clean
@@ -20,10 +21,15 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[dev]'
 	@touch $@
 
+# The build of vLLM for this machine, if there is one; only tests need it.
+$(VLLM): $(READY) datagen/engines/vllm_install.py
+	$(BIN)/python -m datagen.engines.vllm_install --quiet $(PIP_ARGS)
+	@touch $@
+
 run: $(READY)  ## seeds in, datasets out: the demo run, into out/
 	$(BIN)/datagen run --out out
 
-test: $(READY)  ## every test
+test: $(READY) $(VLLM)  ## every test
 	$(BIN)/python -m pytest
 
 check: $(READY) lint  ## lint, types and the fast tests

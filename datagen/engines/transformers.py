@@ -8,7 +8,6 @@ batch changes its tokens only through floating-point rounding, and not at all if
 run again on the same machine.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache
 
+from datagen.engines.checkpoint import checkpoint_digest
 from datagen.engines.model_prompts import ModelPrompts
 from datagen.engines.protocol import (
     Choice,
@@ -85,8 +85,9 @@ class TransformersEngine:
         self._pieces = TokenPieces(self._tokenizer)
         self._prompts = ModelPrompts(model, self._tokenizer)
         self.usage = Usage()
+        commit = getattr(self._model.config, "_commit_hash", None)
         self.fingerprint = (
-            f"transformers:{Path(model).name}:{_digest(model, self._model)[:12]}"
+            f"transformers:{Path(model).name}:{checkpoint_digest(model, commit)[:12]}"
             f":{dtype}:chat-{self._prompts.digest}:sampler{_SAMPLER_VERSION}"
         )
 
@@ -386,17 +387,3 @@ def _end_tokens(name: str, tokenizer: Any, model: Any) -> frozenset[int]:
             f"model {name!r} has no end-of-text token; set eos_token in its tokenizer_config.json"
         )
     return ends
-
-
-def _digest(name: str, model: Any) -> str:
-    """Hash of the weights; for a Hub model the commit stands for them."""
-    commit = getattr(model.config, "_commit_hash", None)
-    digest = hashlib.sha256(str(commit).encode())
-    folder = Path(name)
-    if folder.is_dir():
-        for path in sorted((*folder.glob("*.safetensors"), *folder.glob("*.json"))):
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
