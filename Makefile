@@ -22,8 +22,8 @@ $(READY): pyproject.toml
 	@touch $@
 
 # The build of vLLM for this machine, if there is one; only tests need it.
-$(VLLM): $(READY) datagen/engines/vllm_install.py
-	$(BIN)/python -m datagen.engines.vllm_install --quiet $(PIP_ARGS)
+$(VLLM): $(READY) datagen/engines/vllm/install.py
+	$(BIN)/python -m datagen.engines.vllm.install --quiet $(PIP_ARGS)
 	@touch $@
 
 run: $(READY)  ## seeds in, datasets out: the demo run, into out/

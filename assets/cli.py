@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from assets.journal_command import journal
 from datagen.config import Settings, load_settings
 from datagen.errors import DatagenError
 from datagen.seeds import Format
@@ -126,6 +127,46 @@ def bench_labels(quick: bool, traces: int | None, out: Path, json_path: Path | N
     from assets.label_bench import run_label_bench
 
     run_label_bench(console, out=out, quick=quick, n_traces=traces, json_path=json_path)
+
+
+@bench.command("engine")
+@click.option(
+    "--engine",
+    "kind",
+    type=click.Choice(["transformers", "vllm"]),
+    help="Engine to measure; default: transformers, or vllm with --shape.",
+)
+@click.option(
+    "--shape",
+    type=click.Choice(["7b", "tiny"]),
+    help="A model of this size with random weights, on vllm; 7b needs a GPU.",
+)
+@click.option("--quick", is_flag=True, help="About a minute; small sizes.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/bench"), show_default=True
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+def bench_engine(
+    kind: Literal["transformers", "vllm"] | None,
+    shape: Literal["7b", "tiny"] | None,
+    quick: bool,
+    out: Path,
+    json_path: Path | None,
+) -> None:
+    """Speed: the pipeline against its engine alone, one problem at a time, and generate.
+
+    Every figure is a ratio of two rates measured in this run. Close other programs first.
+    """
+    _quieten_transformers()
+    from assets.engine_bench import run_engine_bench
+
+    kind = kind or ("vllm" if shape else "transformers")
+    run_engine_bench(console, out=out, kind=kind, shape=shape, quick=quick, json_path=json_path)
+
+
+cli.add_command(journal)
 
 
 @cli.command()

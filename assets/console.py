@@ -19,7 +19,7 @@ from datagen.search.scheduler import Progress as EngineProgress
 from datagen.show import Tables
 
 _SHOWN = ("seeds", "quarantine", "prefixes", "traces", "probes", "step_labels", "trace_labels")
-_DATASETS = ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces")
+_DATASETS = ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces", "raw_rollouts")
 _PLAIN_EVERY_S = 10.0
 
 

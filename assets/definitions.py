@@ -11,6 +11,7 @@ from assets.pipeline import (
     prm,
     prm_verified,
     published,
+    raw_rollouts,
     rl,
     search_tables,
     seed_tables,
@@ -33,6 +34,7 @@ ASSETS = [
     prm,
     prm_verified,
     rl,
+    raw_rollouts,
     published,
 ]
 

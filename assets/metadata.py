@@ -6,6 +6,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from datagen.search.budget import Progress
+
 _CELL = 160
 
 
@@ -23,6 +25,23 @@ def counts(frame: pl.DataFrame, column: str) -> dg.MarkdownMetadataValue:
     lines = [f"| {column} | rows |", "| --- | ---: |"]
     lines += [f"| {_cell(value)} | {n:,} |" for value, n in tally.iter_rows()]
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def engine_work(progress: Progress) -> Mapping[str, Any]:
+    """What a stage had the engine do, and what that took."""
+    return {
+        "tokens_generated": progress.n_tokens,
+        "tokens_per_s": round(progress.tokens_per_s, 1),
+        "prompt_tokens": progress.n_prompt_tokens,
+        "prompt_cached_share": round(progress.cached_share, 4),
+        "completions_generated": progress.n_generated,
+        "completions_replayed": progress.n_replayed,
+        "requests_cancelled": progress.n_cancelled,
+        "requests_retried": progress.n_retries,
+        "cost": progress.cost,
+        "seconds": progress.seconds,
+        "budget_spent": progress.budget_spent,
+    }
 
 
 def described(frame: pl.DataFrame, *columns: str, **more: Any) -> Mapping[str, Any]:

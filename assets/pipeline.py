@@ -10,18 +10,15 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described
+from assets.metadata import counts, described, engine_work
 from assets.progress import report, report_stage
 from assets.workspace import Workspace
+from datagen.cluster import Snapshot, run_stage
 from datagen.config import BUNDLED, EMBEDDED, Settings
-from datagen.engines.registry import open_engine
-from datagen.export import export_prm, export_rl, export_sft
-from datagen.journal import Journal
-from datagen.judge import judge_traces
-from datagen.measure import measure_traces, pick_traces
+from datagen.export import export_prm, export_raw_rollouts, export_rl, export_sft
+from datagen.measure import pick_traces
 from datagen.publish import Lineage, seed_sources, write_repository
-from datagen.search.run import RunProgress, search_prefixes
-from datagen.search.scheduler import Budget
+from datagen.search.run import RunProgress
 from datagen.seeds import read_seeds
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.prefixes import make_prefixes
@@ -83,26 +80,25 @@ def search_tables(
     context: dg.AssetExecutionContext, workspace: Workspace, prefixes: pl.DataFrame
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
     """Search from every prefix and verify what comes out."""
-    settings = workspace.settings
     logged_at = time.monotonic()
 
-    def moved(progress: RunProgress) -> None:
+    def moved(progress: Snapshot) -> None:
         nonlocal logged_at
+        assert isinstance(progress, RunProgress)
         report(progress)
         if time.monotonic() - logged_at > _LOG_EVERY_S:
             logged_at = time.monotonic()
             context.log.info(_progress_line(progress))
 
-    with Journal(workspace.journal_path) as journal:
-        found = search_prefixes(
-            prefixes,
-            open_engine(settings.engine),
-            journal,
-            config=settings.search.generate_config(),
-            budget=settings.search.budget(),
-            on_progress=moved,
-        )
-    rollouts, nodes, progress = found.rollouts, found.nodes, found.progress
+    made, progress = run_stage(
+        "search",
+        {"prefixes": prefixes},
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=moved,
+    )
+    rollouts, nodes = made["rollouts"], made["nodes"]
     metadata = described(
         rollouts,
         "prefix_id",
@@ -112,11 +108,8 @@ def search_tables(
         "outcome",
         outcomes=counts(rollouts, "outcome"),
         pass_rate=_pass_rate(rollouts),
-        tokens_generated=progress.n_tokens,
-        completions_generated=progress.n_generated,
-        completions_replayed=progress.n_replayed,
-        seconds=progress.seconds,
-        budget_spent=progress.budget_spent,
+        sloppy_share=float(rollouts["sloppy"].mean() or 0.0),  # pyright: ignore[reportArgumentType]
+        **engine_work(progress),
     )
     return (
         dg.Output(rollouts, metadata=metadata),
@@ -157,15 +150,15 @@ def measured_traces(
 @dg.asset(group_name="labels")
 def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """What judges say of each measured trace: arithmetic, and the model's own critiques."""
-    settings = workspace.settings
-    with Journal(workspace.journal_path) as journal:
-        frame = judge_traces(
-            measured_traces,
-            open_engine(settings.engine),
-            journal,
-            judges=settings.labels.judges(),
-            on_progress=report_stage("critiques"),
-        )
+    made, progress = run_stage(
+        "critiques",
+        {"measured_traces": measured_traces},
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("critiques"),
+    )
+    frame = made["critiques"]
     return dg.Output(
         frame,
         metadata=described(
@@ -176,6 +169,7 @@ def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[
             "quote",
             "reason",
             judges=counts(frame, "judge"),
+            **engine_work(progress),
         ),
     )
 
@@ -196,37 +190,35 @@ def label_tables(
     critiques: pl.DataFrame,
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
     """Seek the first error of each measured trace, and compare with the judges."""
-    settings = workspace.settings
-    with Journal(workspace.journal_path) as journal:
-        found = measure_traces(
-            measured_traces,
-            traces,
-            rollouts,
-            critiques,
-            open_engine(settings.engine),
-            journal,
-            config=settings.measure_config(),
-            budget=Budget(max_tokens=settings.labels.budget_tokens),
-            on_progress=report_stage("labels"),
-        )
-    labels = found.trace_labels
+    made, progress = run_stage(
+        "labels",
+        {
+            "traces": traces,
+            "measured_traces": measured_traces,
+            "rollouts": rollouts,
+            "critiques": critiques,
+        },
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("labels"),
+    )
+    probes, steps, labels = made["probes"], made["step_labels"], made["trace_labels"]
     return (
         dg.Output(
-            found.probes,
+            probes,
             metadata=described(
-                found.probes,
+                probes,
                 *("prefix_id", "n_given_steps", "outcome"),
-                tokens_generated=found.progress.n_tokens,
-                completions_generated=found.progress.n_generated,
-                completions_replayed=found.progress.n_replayed,
+                **engine_work(progress),
             ),
         ),
         dg.Output(
-            found.step_labels,
+            steps,
             metadata=described(
-                found.step_labels,
+                steps,
                 *("text", "n_successes", "n_trials", "p_before_error", "value", "hard_label"),
-                labels=counts(found.step_labels, "label_source"),
+                labels=counts(steps, "label_source"),
             ),
         ),
         dg.Output(
@@ -282,6 +274,15 @@ def rl(seeds: pl.DataFrame, rollouts: pl.DataFrame) -> dg.Output[pl.DataFrame]:
 
 
 @dg.asset(group_name="datasets")
+def raw_rollouts(
+    seeds: pl.DataFrame, rollouts: pl.DataFrame, probes: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Every completion that was drawn, with its question and outcome."""
+    frame = export_raw_rollouts(seeds, rollouts, probes)
+    return dg.Output(frame, metadata=described(frame, "question", "steps", "outcome"))
+
+
+@dg.asset(group_name="datasets")
 def published(
     workspace: Workspace,
     seeds: pl.DataFrame,
@@ -292,6 +293,7 @@ def published(
     prm: pl.DataFrame,
     prm_verified: pl.DataFrame,
     rl: pl.DataFrame,
+    raw_rollouts: pl.DataFrame,
 ) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
     repository = write_repository(
@@ -303,6 +305,7 @@ def published(
             "prm_verified": prm_verified,
             "rl": rl,
             "traces": traces,
+            "rollouts": raw_rollouts,
         },
         lineage=_lineage(workspace.settings, seeds, rollouts),
     )

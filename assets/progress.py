@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol
 
+from datagen.cluster import Snapshot
 from datagen.search.run import RunProgress
 from datagen.search.scheduler import Progress
 
@@ -47,10 +48,11 @@ def announce(table: str, n_rows: int) -> None:
         listener.table_written(table, n_rows)
 
 
-def report_stage(stage: str) -> Callable[[Progress], None]:
-    """What tells listeners where ``stage`` stands."""
+def report_stage(stage: str) -> Callable[[Snapshot], None]:
+    """What tells listeners where ``stage``, which is not the search, stands."""
 
-    def moved(progress: Progress) -> None:
+    def moved(progress: Snapshot) -> None:
+        assert isinstance(progress, Progress)
         for listener in _listeners:
             listener.stage_moved(stage, progress)
 

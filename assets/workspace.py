@@ -5,8 +5,11 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from datagen.config import BUNDLED, Settings, load_settings
+from datagen.engines.protocol import Engine
+from datagen.engines.registry import open_engine
 from datagen.reasoner.bundle import SEEDS
 
 OUT_VARIABLE = "DATAGEN_OUT"
@@ -24,6 +27,7 @@ class Workspace(dg.ConfigurableResource[None]):
 
     out: str
     settings_json: str = ""
+    _engine: Engine | None = PrivateAttr(default=None)
 
     @cached_property
     def settings(self) -> Settings:
@@ -32,6 +36,18 @@ class Workspace(dg.ConfigurableResource[None]):
             return Settings.model_validate_json(self.settings_json)
         path = os.environ.get(CONFIG_VARIABLE)
         return load_settings(Path(path) if path else None)
+
+    def engine(self) -> Engine:
+        """The engine of this run: opened when it is first asked for, and shared by all stages."""
+        if self._engine is None:
+            self._engine = open_engine(self.settings.engine)
+        return self._engine
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Close the engine."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
     @property
     def seeds_path(self) -> str:

@@ -7,14 +7,15 @@ misspelt setting that is silently ignored costs a night of GPU time.
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.engines.protocol import Sampling
 from datagen.errors import ConfigError
-from datagen.judge import Judge, Style, checker, critique_judge
+from datagen.judge import Judge, checker, critique_judge
 from datagen.measure import MeasureConfig
+from datagen.prompts.dialect import DIALECTS, Dialect, PromptStyle
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig, TreeSearch
@@ -23,9 +24,6 @@ from datagen.search.puct import PuctConfig
 from datagen.search.scheduler import Budget
 from datagen.seeds import Format
 from datagen.traces.splitting import Splitting
-
-PromptStyle = Literal["native", "instruct"]
-"""How a model is asked: in the reasoner's own markup, or in plain words by a chat template."""
 
 EMBEDDED: Final = "embedded"
 """Name that stands for the reasoner that ships with this package."""
@@ -121,6 +119,11 @@ class EngineSettings(_Section):
         default=0.0, ge=0, description="Cost of a million generated tokens"
     )
 
+    @property
+    def dialect(self) -> Dialect:
+        """How every job is asked of the model."""
+        return DIALECTS[self.prompts]
+
 
 class SearchSettings(_Section):
     """Rollouts and tree search."""
@@ -165,7 +168,7 @@ class SearchSettings(_Section):
         """Of rollouts."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
 
-    def generate_config(self) -> GenerateConfig:
+    def generate_config(self, dialect: Dialect) -> GenerateConfig:
         """As the search takes it."""
         rollout = self.sampling()
         return GenerateConfig(
@@ -178,6 +181,7 @@ class SearchSettings(_Section):
                 min_prior=self.min_prior,
                 max_step_tokens=self.max_step_tokens,
                 rollout=rollout,
+                dialect=dialect,
             ),
             algorithm=self.algorithm,
             omega=OmegaConfig(
@@ -185,13 +189,10 @@ class SearchSettings(_Section):
                 n_searches=self.n_simulations,
                 n_rollouts=self.n_bisect_rollouts,
                 rollout=rollout,
+                dialect=dialect,
             ),
-            best_of_n=BestOfNConfig(n=self.n_root_rollouts, rollout=rollout),
+            best_of_n=BestOfNConfig(n=self.n_root_rollouts, rollout=rollout, dialect=dialect),
         )
-
-    def budget(self) -> Budget:
-        """As the scheduler takes it."""
-        return Budget(max_tokens=self.budget_tokens, max_seconds=self.budget_seconds)
 
 
 class LabelSettings(_Section):
@@ -211,25 +212,29 @@ class LabelSettings(_Section):
     n_critiques: int = Field(
         default=1, ge=0, description="Critiques per measured trace that the model is asked for"
     )
-    critique_style: Style = Field(
-        default="native", description='"native" markup (embedded reasoner), or "instruct" models'
-    )
+    max_critique_tokens: int = Field(default=512, ge=1, description="Longest critique, tokens")
     min_mass: float = Field(
         default=0.5, ge=0, le=1, description="Least posterior mass of a verified first error"
     )
     budget_tokens: int | None = Field(
-        default=None, ge=1, description="Stop measuring after so many tokens; unset: no limit"
+        default=None,
+        ge=1,
+        description="Critiques and measuring: stop after so many tokens each; unset: no limit",
     )
     min_trials: int = Field(default=3, ge=1, description="Fewest trials that can call a step wrong")
     threshold: float = Field(
         default=0.0, ge=0, lt=1, description="A step whose Monte-Carlo value is above this is good"
     )
 
-    def judges(self) -> tuple[Judge, ...]:
+    def judges(self, dialect: Dialect) -> tuple[Judge, ...]:
         """Who judges: always the checker, and the model if it is asked for critiques."""
         if not self.n_critiques:
             return (checker,)
-        return (checker, critique_judge(n_votes=self.n_critiques, style=self.critique_style))
+        sampling = Sampling(temperature=1.0, max_tokens=self.max_critique_tokens)
+        return (
+            checker,
+            critique_judge(n_votes=self.n_critiques, sampling=sampling, dialect=dialect),
+        )
 
 
 class RaySettings(_Section):
@@ -268,6 +273,35 @@ class Settings(_Section):
     export: ExportSettings = ExportSettings()
     ray: RaySettings = RaySettings()
 
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.search.budget_cost and not (
+            self.engine.price_prompt or self.engine.price_generated
+        ):
+            raise ValueError(
+                f"search.budget_cost={self.search.budget_cost!r} needs engine.price_prompt or "
+                "engine.price_generated, or nothing ever costs anything"
+            )
+        return self
+
+    def search_budget(self) -> Budget:
+        """Of the search, as the scheduler takes it."""
+        return Budget(
+            max_tokens=self.search.budget_tokens,
+            max_seconds=self.search.budget_seconds,
+            max_cost=self.search.budget_cost,
+            price_prompt=self.engine.price_prompt,
+            price_generated=self.engine.price_generated,
+        )
+
+    def label_budget(self) -> Budget:
+        """Of critiques and of measuring, each."""
+        return Budget(
+            max_tokens=self.labels.budget_tokens,
+            price_prompt=self.engine.price_prompt,
+            price_generated=self.engine.price_generated,
+        )
+
     def measure_config(self) -> MeasureConfig:
         """As :func:`~datagen.measure.measure_traces` takes it."""
         labels = self.labels
@@ -276,6 +310,7 @@ class Settings(_Section):
                 confidence=labels.confidence,
                 max_rollouts=labels.max_rollouts,
                 sampling=self.search.sampling(),
+                dialect=self.engine.dialect,
             ),
             prover_k=labels.prover_k,
             min_mass=labels.min_mass,

@@ -15,6 +15,7 @@ from schemas.prefixes import Prefix
 from schemas.prm import Prm
 from schemas.probes import Probe
 from schemas.quarantine import Quarantine
+from schemas.raw_rollouts import RawRollout
 from schemas.rl import Rl
 from schemas.rollouts import Rollout
 from schemas.seeds import Seed
@@ -55,6 +56,7 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Sft,
         Prm,
         Rl,
+        RawRollout,
     )
 }
 """Every contract by the name of its table, in the order in which the pipeline makes them."""
@@ -83,6 +85,7 @@ __all__ = [
     "Probe",
     "Provenance",
     "Quarantine",
+    "RawRollout",
     "Rl",
     "Role",
     "Rollout",

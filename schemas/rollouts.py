@@ -42,6 +42,7 @@ class Rollout(Contract):
         dy.Float64(nullable=True, max=0),
         description="Least token log-probability in each step it wrote; null if unknown.",
     )
+    sloppy = dy.Bool(description="Whether it left the form asked for, and was repaired in reading.")
     tail = dy.String(description="Text at its end that could not be read as steps.")
     answer = dy.String(nullable=True, description="The answer extracted; null if there is none.")
     gold = dy.String(description="The answer it was compared with.")

@@ -9,6 +9,7 @@ from datagen.engines.fake import FakeEngine, toy_engine, toy_question
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
+from datagen.prompts.dialect import NATIVE
 from datagen.prompts.native import rollout_requests
 from datagen.search.best_of_n import BestOfN, BestOfNConfig, best_of_n
 from datagen.search.evidence import Rollout
@@ -181,7 +182,7 @@ def test_a_run_by_best_of_n_keeps_the_contracts() -> None:
 def test_the_settings_choose_n() -> None:
     config = load_settings(
         None, search={"algorithm": "best_of_n", "n_root_rollouts": 5, "temperature": 0.7}
-    ).search.generate_config()
+    ).search.generate_config(NATIVE)
     assert config.algorithm == "best_of_n"
     assert config.best_of_n.n == 5
     assert config.best_of_n.rollout.temperature == 0.7

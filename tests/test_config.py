@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from datagen.config import Settings, load_settings
-from datagen.engines.protocol import Sampling
+from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.engines.registry import open_engine
 from datagen.errors import ConfigError
 from datagen.factors.taxonomy import Factor
 from datagen.judge import checker
 from datagen.measure import MeasureConfig
-from datagen.prompts import critique, instruct_critique
+from datagen.prompts.dialect import INSTRUCT, NATIVE
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig
@@ -133,7 +133,7 @@ def test_the_settings_reach_each_search_that_makes_traces():
         },
     )
     sampling = Sampling(temperature=0.5, max_tokens=77)
-    assert settings.search.generate_config() == GenerateConfig(
+    assert settings.search.generate_config(INSTRUCT) == GenerateConfig(
         algorithm="omega",
         puct=PuctConfig(
             n_simulations=3,
@@ -144,18 +144,23 @@ def test_the_settings_reach_each_search_that_makes_traces():
             min_prior=0.1,
             max_step_tokens=11,
             rollout=sampling,
+            dialect=INSTRUCT,
         ),
-        omega=OmegaConfig(n_screening=5, n_searches=3, n_rollouts=6, rollout=sampling),
-        best_of_n=BestOfNConfig(n=5, rollout=sampling),
+        omega=OmegaConfig(
+            n_screening=5, n_searches=3, n_rollouts=6, rollout=sampling, dialect=INSTRUCT
+        ),
+        best_of_n=BestOfNConfig(n=5, rollout=sampling, dialect=INSTRUCT),
     )
 
 
 def test_the_checker_always_judges_and_the_model_as_often_as_asked():
     trace = Trace("How many?", (Step("1+1=2", Factor.COMPUTE),), "2")
-    assert load_settings(None, labels={"n_critiques": 0}).labels.judges() == (checker,)
-    for style, module in (("native", critique), ("instruct", instruct_critique)):
-        labels = load_settings(None, labels={"n_critiques": 2, "critique_style": style}).labels
-        first, model = labels.judges()
+    labels = load_settings(None, labels={"n_critiques": 2, "max_critique_tokens": 99}).labels
+    for dialect in (NATIVE, INSTRUCT):
+        assert load_settings(None, labels={"n_critiques": 0}).labels.judges(dialect) == (checker,)
+        first, model = labels.judges(dialect)
         assert first is checker
-        requests = list(next(model(trace)))
-        assert [request.prompt for request in requests] == [module.critique_prompt(trace)] * 2
+        assert list(next(model(trace))) == [
+            CompletionRequest(dialect.critique_prompt(trace), Sampling(1.0, max_tokens=99), idx)
+            for idx in range(2)
+        ]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from virtual_time import run
 
-from datagen.engines.congestion import CongestionWindow
+from datagen.engines.openai.congestion import CongestionWindow
 
 
 def now() -> float:

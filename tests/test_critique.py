@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from datagen.engines.fake import FakeEngine
-from datagen.engines.protocol import CompletionRequest, Sampling
+from datagen.engines.protocol import CompletionRequest, Sampling, flat_text
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal, journal_key
 from datagen.judge import Judge, check_step, checker, critique_judge, judge_traces
 from datagen.prompts import critique, instruct_critique
-from datagen.prompts.critique import CritiqueReading, Remark, render_critique
-from datagen.prompts.instruct_critique import InstructReading
+from datagen.prompts.critique import Remark, render_critique
+from datagen.prompts.dialect import DIALECTS, INSTRUCT, PromptStyle
+from datagen.prompts.reading import Opinion
 from datagen.reasoner.critiques import write_critique
 from datagen.reasoner.oracle import first_error, judge_trace
 from datagen.reasoner.thoughts import Temper, write_trace
@@ -34,6 +35,7 @@ TRACE = Trace(
     "14",
 )
 WRONG_AT_0 = [Remark("18+7=26", "18+7=25", "wrong")]
+WRONG_AT_1 = Remark("26-12=14", None, "wrong")
 ALL_HOLDS = [Remark(step.text, None, "holds") for step in TRACE.steps]
 
 
@@ -46,26 +48,26 @@ def native(remarks: list[Remark], reason: str = "the result is wrong") -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "reading"),
+    ("text", "opinion"),
     [
-        (native(WRONG_AT_0), CritiqueReading(0, "the result is wrong")),
-        (native(ALL_HOLDS), CritiqueReading(-1)),
-        (native([ALL_HOLDS[0], Remark("26-12=14", None, "wrong")], "?"), CritiqueReading(1, "?")),
-        (native([Remark("18+7=26", None, "repaired"), *ALL_HOLDS[1:]]), CritiqueReading(-1)),
+        (native(WRONG_AT_0), Opinion(0, "18+7=26", "the result is wrong")),
+        (native(ALL_HOLDS), Opinion(-1)),
+        (native([ALL_HOLDS[0], WRONG_AT_1], "?"), Opinion(1, "26-12=14", "?")),
+        (native([Remark("18+7=26", None, "repaired"), *ALL_HOLDS[1:]]), Opinion(-1)),
         # leaves a step out, quotes another, stops before the end, names another step, is cut off
-        (native(ALL_HOLDS[:1]), CritiqueReading(None)),
-        (native([Remark("18+7=25", None, "wrong")]), CritiqueReading(None)),
-        (native([*ALL_HOLDS, ALL_HOLDS[0]]), CritiqueReading(None)),
-        (native(WRONG_AT_0).removesuffix("18+7=26") + "26-12=14", CritiqueReading(None)),
-        (native(WRONG_AT_0)[:60], CritiqueReading(None)),
-        ("the first step is wrong", CritiqueReading(None)),
-        ("", CritiqueReading(None)),
+        (native(ALL_HOLDS[:1]), None),
+        (native([Remark("18+7=25", None, "wrong")]), None),
+        (native([*ALL_HOLDS, ALL_HOLDS[0]]), None),
+        (native(WRONG_AT_0).removesuffix("18+7=26") + "26-12=14", None),
+        (native(WRONG_AT_0)[:60], None),
+        ("the first step is wrong", None),
+        ("", None),
     ],
 )  # fmt: skip
 def test_a_native_critique_is_read_only_if_it_walks_to_the_error_it_names(
-    text: str, reading: CritiqueReading
+    text: str, opinion: Opinion | None
 ) -> None:
-    assert critique.read_critique(text, TRACE) == reading
+    assert critique.read_critique(text, TRACE) == (opinion or Opinion(None, "", text))
 
 
 def world() -> list[tuple[Problem, Trace]]:
@@ -107,19 +109,19 @@ def test_what_is_due_at_a_wrong_equation_is_true_and_in_place() -> None:
 
 
 def test_the_instruct_prompt_holds_question_steps_by_index_and_answer() -> None:
-    prompt = instruct_critique.critique_prompt(TRACE)
+    prompt = flat_text(instruct_critique.critique_prompt(TRACE))
     assert TRACE.question in prompt
     for idx, step in enumerate(TRACE.steps):
         assert f"<step_{idx}>\n{step.text}\n</step_{idx}>" in prompt
     assert "Answer: 14" in prompt
     assert r"\boxed{-1}" in prompt
-    unfinished = instruct_critique.critique_prompt(TRACE.prefix(2))
+    unfinished = flat_text(instruct_critique.critique_prompt(TRACE.prefix(2)))
     assert "Answer:" not in unfinished and "<step_2>" not in unfinished
 
 
 def test_braces_in_a_trace_do_not_break_the_instruct_prompt() -> None:
     trace = Trace("What is {x}?", (Step("{x} = {0}"),), "{")
-    assert "{x} = {0}" in instruct_critique.critique_prompt(trace)
+    assert "{x} = {0}" in flat_text(instruct_critique.critique_prompt(trace))
 
 
 READ = [
@@ -151,12 +153,12 @@ READ = [
 
 @pytest.mark.parametrize(("text", "first", "quote"), READ)
 def test_an_instruct_critique_is_read(text: str, first: int | None, quote: str) -> None:
-    assert instruct_critique.read_critique(text, TRACE) == InstructReading(first, quote)
+    assert instruct_critique.read_critique(text, TRACE) == Opinion(first, quote, text)
 
 
 def test_a_quotation_without_a_wrong_step_is_ignored() -> None:
-    reading = instruct_critique.read_critique("Quote: none\n\\boxed{-1}", TRACE)
-    assert reading == InstructReading(-1)
+    text = "Quote: none\n\\boxed{-1}"
+    assert instruct_critique.read_critique(text, TRACE) == Opinion(-1, "", text)
 
 
 PIECES = st.sampled_from(
@@ -204,7 +206,7 @@ TRACES = TraceContract.from_rows([row("t1", TRACE), row("t0", RIGHT)])
 
 def critic(request: CompletionRequest) -> str:
     """Right about every second sample, by its index; otherwise it sees nothing or babbles."""
-    wrong = "18+7=26" in request.prompt
+    wrong = "18+7=26" in flat_text(request.prompt)
     if request.sample_idx % 2 == 0:
         steps = TRACE.steps if wrong else RIGHT.steps
         return native(WRONG_AT_0 if wrong else [Remark(s.text, None, "holds") for s in steps])
@@ -263,7 +265,7 @@ def test_the_votes_of_all_traces_are_asked_for_side_by_side() -> None:
 def test_an_instruct_judge_asks_in_plain_words_and_keeps_the_whole_critique() -> None:
     text = "Step 0: 18+7 is 25.\nQuote: 18+7=26\n\\boxed{0}"
     engine = FakeEngine(lambda _: text)
-    table = votes(engine, critique_judge(n_votes=1, style="instruct")).filter(trace_id="t1")
+    table = votes(engine, critique_judge(n_votes=1, dialect=INSTRUCT)).filter(trace_id="t1")
     assert engine.batches[0][0].prompt == instruct_critique.critique_prompt(TRACE)
     (vote,) = table.to_dicts()
     assert (vote["judge"], vote["first_error"]) == ("instruct_critique", 0)
@@ -271,13 +273,13 @@ def test_an_instruct_judge_asks_in_plain_words_and_keeps_the_whole_critique() ->
 
 
 @pytest.mark.parametrize("style", ["native", "instruct"])
-def test_a_critique_that_was_cut_off_is_no_vote(style: str) -> None:
+def test_a_critique_that_was_cut_off_is_no_vote(style: PromptStyle) -> None:
     text = native(WRONG_AT_0) if style == "native" else "so far \\boxed{0} but let me go on"
     engine = FakeEngine(lambda _: text)
     for n_cut, first in ((0, 0), (1, None)):
         n_tokens = len(text.split()) + 1 - n_cut
         sampling = Sampling(max_tokens=n_tokens)
-        judge = critique_judge(n_votes=1, sampling=sampling, style=style)
+        judge = critique_judge(n_votes=1, sampling=sampling, dialect=DIALECTS[style])
         assert votes(engine, judge).filter(trace_id="t1")["first_error"].to_list() == [first]
 
 

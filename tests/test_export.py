@@ -352,6 +352,7 @@ def rollout(seed_id: str, outcome: str, *, key: str, given: int = 0, by: str = "
         "step_source": ["source"] * (given + 1),
         "step_n_tokens": [1],
         "step_min_logprob": [None],
+        "sloppy": False,
         "tail": "",
         "answer": "18" if outcome in ("correct", "wrong") else None,
         "gold": "18",

@@ -13,7 +13,7 @@ from datagen.labels import fitting
 from datagen.labels.fitting import RootRollouts, fit
 from datagen.labels.hazard import N_SURPRISAL, StepBatch, step_batch
 from datagen.labels.posterior import ErrorModel, Evidence, TraceBatch, posterior
-from datagen.prompts.native import StepSurprisal
+from datagen.prompts.reading import StepSurprisal
 from datagen.traces.model import Step
 
 T = 6

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datagen.factors.taxonomy import Factor
 from datagen.labels.hazard import N_FEATURES, N_SURPRISAL, log_first_error, step_batch
-from datagen.prompts.native import StepSurprisal
+from datagen.prompts.reading import StepSurprisal
 from datagen.traces.model import Step
 
 COMPUTE, ANSWER = Step("1+1=2", Factor.COMPUTE), Step("2", Factor.ANSWER)

@@ -13,7 +13,7 @@ import pytest
 from virtual_time import run
 
 from datagen.engines import http_client
-from datagen.engines.http_client import HttpClient, RefusedError
+from datagen.engines.openai.http_client import HttpClient, RefusedError
 from datagen.engines.protocol import Usage
 from datagen.errors import EngineError
 

@@ -173,7 +173,7 @@ def test_a_file_of_the_first_format_stays_as_it_was_until_it_is_whole_in_the_sec
         assert db.execute("SELECT * FROM answers").fetchall() == sorted(OLD)
     with Journal(path) as journal:
         assert set(journal.keys()) == {key(1), key(2, Choice)}
-        assert journal.fingerprints() == {"": 2}
+        assert journal.engines() == []
 
 
 def test_a_file_of_the_first_format_is_not_read_without_being_brought_up_to_date(
@@ -220,11 +220,11 @@ def test_an_empty_journal_is_there_all_the_same() -> None:
     assert Journal(":memory:")
 
 
-def test_entries_are_counted_by_engine(path: Path) -> None:
+def test_a_journal_knows_the_engines_that_wrote_to_it(path: Path) -> None:
     with Journal(path) as journal:
         journal.append("engine", asked({n: completion() for n in range(3)}))
         journal.append("other \ud800", asked({n: completion() for n in range(2)}))
-        assert journal.fingerprints() == {"engine": 3, "other \ud800": 2}
+        assert journal.engines() == ["engine", "other \ud800"]
 
 
 def test_an_answer_of_another_kind_than_its_request_is_refused() -> None:

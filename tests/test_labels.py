@@ -90,6 +90,7 @@ def rollout(name: str, words: str, outcome: str, n_given: int = 0, **over: Any) 
         "step_source": [f"source of {step}" for step in steps],
         "step_n_tokens": [1] * n_own,
         "step_min_logprob": [-1.0] * n_own,
+        "sloppy": False,
         "tail": "",
         "answer": {"correct": GOLD, "wrong": "17"}.get(outcome),
         "gold": GOLD,

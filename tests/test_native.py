@@ -7,7 +7,8 @@ import pytest
 
 from datagen.engines.protocol import Score
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import StepSurprisal, prompt_of, read_score, score_request
+from datagen.prompts.native import prompt_of, read_score, score_request
+from datagen.prompts.reading import StepSurprisal
 from datagen.traces.markup import end_tag, escape, start_tag
 from datagen.traces.model import Step, Trace
 

@@ -13,7 +13,9 @@ from datagen.engines.fake import FakeEngine, toy_engine, toy_question, toy_value
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
-from datagen.prompts.native import Reading, prompt_of
+from datagen.prompts.dialect import NATIVE
+from datagen.prompts.native import prompt_of
+from datagen.prompts.reading import Reading
 from datagen.search.evidence import Rollout, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.omega import (
@@ -581,7 +583,7 @@ def test_the_settings_choose_the_algorithm_and_its_effort() -> None:
         "temperature": 0.5,
         "max_tokens": 77,
     }
-    config = load_settings(None, search=settings).search.generate_config()
+    config = load_settings(None, search=settings).search.generate_config(NATIVE)
     sampling = Sampling(temperature=0.5, max_tokens=77)
     assert config.algorithm == "omega"
     assert config.omega == OmegaConfig(n_screening=9, n_searches=7, n_rollouts=3, rollout=sampling)

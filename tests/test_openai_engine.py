@@ -18,9 +18,10 @@ from openai_server import Fault, OpenAIServer, logprob, written
 
 from datagen.config import EngineSettings
 from datagen.engines import http_client
-from datagen.engines.openai import OpenAIEngine
-from datagen.engines.openai_chat import CONTINUE_REPLY, CONTINUE_TEXT
-from datagen.engines.openai_choices import branches, matched, walked
+from datagen.engines.openai.chat import CONTINUE_REPLY, CONTINUE_TEXT
+from datagen.engines.openai.choices import branches, matched, walked
+from datagen.engines.openai.engine import OpenAIEngine
+from datagen.engines.openai.token_layout import repeated, token_ends
 from datagen.engines.protocol import (
     Chat,
     Choice,
@@ -33,7 +34,6 @@ from datagen.engines.protocol import (
     ScoreRequest,
 )
 from datagen.engines.registry import open_engine
-from datagen.engines.token_layout import repeated, token_ends
 from datagen.errors import EngineError
 from datagen.journal import Journal, journal_key
 from datagen.search.scheduler import Progress, Scheduler, Search

@@ -379,7 +379,7 @@ def answers(journal: Path) -> dict[bytes, tuple[object, ...]]:
         return {}
     with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
         try:
-            return {row[0]: row[1:] for row in db.execute("SELECT * FROM answers")}
+            return {row[0]: row[1:] for row in db.execute("SELECT key, kind, finish, text, n_tokens, logprobs, ends FROM answers")}
         except sqlite3.OperationalError:
             return {}  # not a journal yet
 

@@ -21,7 +21,7 @@ from datagen.publish.configs import CONFIGS
 from datagen.publish.licenses import hub_license
 from datagen.publish.repository import write_repository
 from datagen.publish.swap import replacing
-from schemas import ContractError, Prm, Rl, Seed, Sft, Trace
+from schemas import ContractError, Prm, RawRollout, Rl, Seed, Sft, Trace
 
 Row = dict[str, Any]
 
@@ -91,6 +91,36 @@ def step_row(row_id: str, *labels: bool) -> Row:
     }
 
 
+def rollout(rollout_id: str, outcome: str) -> dict[str, Any]:
+    """A completion from its bare question on."""
+    return {
+        "rollout_id": rollout_id,
+        "prefix_id": "s1@0",
+        "seed_id": "s1",
+        "node_id": None,
+        "algorithm": "puct",
+        "sample_idx": 0,
+        "n_given_steps": 0,
+        "steps": ["1+1=2"],
+        "factors": ["Compute"],
+        "step_source": [rollout_id],
+        "step_n_tokens": [3],
+        "step_min_logprob": [None],
+        "sloppy": False,
+        "tail": "",
+        "answer": "2",
+        "gold": "2",
+        "verifier": "numeric",
+        "outcome": outcome,
+        "reason": "",
+        "n_tokens": 4,
+        "temperature": 1.0,
+        "engine": "e",
+        "completion_key": rollout_id,
+        "question": "Q?",
+    }
+
+
 TABLES: dict[str, pl.DataFrame] = {
     "sft": Sft.from_rows([{"messages": chat("Q?", "<Think_Start>…"), "id": f"t{i}"} for i in "12"]),
     "sft_plain": Sft.from_rows([{"messages": chat("Q?", "<think>\nè ½\n"), "id": "t1"}]),
@@ -114,6 +144,7 @@ TABLES: dict[str, pl.DataFrame] = {
             trace("t5", "truncated", "Compute"),
         ]
     ),
+    "rollouts": RawRollout.from_rows([rollout("r1", "correct"), rollout("r2", "wrong")]),
 }
 
 CONSUMER_COLUMNS = {
@@ -125,6 +156,7 @@ CONSUMER_COLUMNS = {
         *("prompt", "solution", "answer", "data_source", "ability", "reward_model", "extra_info"),
     ],
     "traces": Trace.column_names(),
+    "rollouts": RawRollout.column_names(),
 }
 
 
@@ -265,7 +297,7 @@ def test_files_hold_no_arrow_schema_and_no_large_types(published: Path) -> None:
 def test_metadata_counts_what_was_written(published: Path) -> None:
     data = yaml_of(published)
     assert [config["config_name"] for config in data["configs"]] == list(CONFIGS)
-    assert [config.get("default") for config in data["configs"]] == [True] + [None] * 5
+    assert [config.get("default") for config in data["configs"]] == [True] + [None] * 6
     for info in data["dataset_info"]:
         name = info["config_name"]
         assert info["splits"][0]["num_examples"] == TABLES[name].height
@@ -298,7 +330,7 @@ def test_the_repository_says_what_is_in_the_folder(tmp_path: Path) -> None:
     assert repo.n_bytes == sum(map(len, found.values()))
     assert repo.rows == {
         **{"sft": 2, "sft_plain": 1, "prm": 4, "prm_verified": 2},
-        **{"rl": 3, "traces": 6},
+        **{"rl": 3, "traces": 6, "rollouts": 2},
     }
     assert repo.empty == ()
 
@@ -323,7 +355,9 @@ def test_nothing_to_publish_is_an_error(tables: Any, tmp_path: Path) -> None:
 
 
 def test_an_unknown_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PublishError, match=r"'nodes'; use sft, .*, prm, prm_verified, rl, traces"):
+    with pytest.raises(
+        PublishError, match=r"use sft, .*, prm, prm_verified, rl, traces, rollouts"
+    ):
         write(tmp_path / "repo", {"nodes": TABLES["sft"]})
     with pytest.raises(PublishError, match="max_rows_per_file=0"):
         write(tmp_path / "repo", max_rows_per_file=0)

@@ -20,13 +20,13 @@ from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.labels.monte_carlo import wilson
 from datagen.prompts.native import (
-    Reading,
     prior_request,
     prompt_of,
     read_prior,
     read_rollout,
     read_segment,
 )
+from datagen.prompts.reading import Reading
 from datagen.search.evidence import Rollout, Tally, state_key, tally
 from datagen.search.puct import Node, PuctConfig, SearchTree, backup, puct, puct_score, select
 from datagen.search.run import verifier_of

@@ -97,6 +97,7 @@ GOOD: dict[str, Row] = {
         "step_source": ["gsm-1#0", "k1"],
         "step_n_tokens": [7],
         "step_min_logprob": [-0.25],
+        "sloppy": False,
         "tail": "",
         "answer": "18",
         "gold": "18",
@@ -213,6 +214,7 @@ GOOD: dict[str, Row] = {
 }
 
 GOOD["probes"] = GOOD["rollouts"] | {"node_id": None, "algorithm": "first_error"}
+GOOD["raw_rollouts"] = GOOD["rollouts"] | {"question": "How many apples?"}
 
 QUEUED: Row = {"verified": False, "review_rank": 3}
 
@@ -384,7 +386,12 @@ BAD: list[tuple[str, str, Row]] = [
     ("rl", "reward_model|inner_style_nullability", {"reward_model": {"ground_truth": "18"}}),
 ]
 
-BAD += [("probes", rule, change) for table, rule, change in BAD if table == "rollouts"]
+BAD += [
+    (again, rule, change)
+    for again in ("probes", "raw_rollouts")
+    for table, rule, change in BAD
+    if table == "rollouts"
+]
 
 TABLES = pytest.mark.parametrize("table", CONTRACTS)
 
@@ -685,7 +692,7 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
         *("seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "critiques"),
-        *("probes", "step_labels", "trace_labels", "sft", "prm", "rl"),
+        *("probes", "step_labels", "trace_labels", "sft", "prm", "rl", "raw_rollouts"),
     ]
     for table, contract in CONTRACTS.items():
         assert issubclass(contract, Contract)

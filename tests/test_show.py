@@ -105,6 +105,7 @@ def rollout(key: str, outcome: str, *, node_id: str | None = "a0b1c2d3e4", **ove
         "step_source": [key, key],
         "step_n_tokens": [7, 2],
         "step_min_logprob": [-0.25, None],
+        "sloppy": False,
         "tail": "",
         "answer": "16",
         "gold": "16",

@@ -29,7 +29,7 @@ from datagen.engines.protocol import (
 )
 from datagen.engines.registry import WEIGHTS, open_engine
 from datagen.engines.transformers import TransformersEngine
-from datagen.engines.vllm import VllmEngine
+from datagen.engines.vllm.engine import VllmEngine
 from datagen.errors import ConfigError, EngineError
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
@@ -47,7 +47,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         importlib.util.find_spec("vllm") is None,
-        reason="needs vLLM: python -m datagen.engines.vllm_install",
+        reason="needs vLLM: python -m datagen.engines.vllm.install",
     ),
 ]
 
@@ -414,7 +414,7 @@ def test_a_program_that_ends_leaves_no_process_says_nothing_and_calls_nobody(tmp
 WATCHED = """
 import multiprocessing, time
 from concurrent.futures import Future
-from datagen.engines.vllm_core import _start_watch, _watch_over
+from datagen.engines.vllm.core import _start_watch, _watch_over
 from threading import Thread
 
 if __name__ == "__main__":

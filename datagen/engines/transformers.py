@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache
 
 from datagen.engines.checkpoint import checkpoint_digest
-from datagen.engines.model_prompts import ModelPrompts
+from datagen.engines.model_tokens import ModelTokens
 from datagen.engines.protocol import (
     Choice,
     ChoiceRequest,
@@ -32,7 +32,6 @@ from datagen.engines.protocol import (
     Usage,
 )
 from datagen.engines.slab_cache import SlabLayer
-from datagen.engines.token_pieces import TokenPieces
 from datagen.errors import EngineError
 
 _SAMPLER_VERSION: Final = "2"
@@ -80,15 +79,15 @@ class TransformersEngine:
             ) from error
         self._device = torch.device(device)
         self._context = int(self._model.config.max_position_embeddings)
-        self._ends = _end_tokens(model, self._tokenizer, self._model)
+        configured = getattr(self._model.generation_config, "eos_token_id", None)
+        self._tokens = ModelTokens(model, self._tokenizer, configured)
+        self._ends = self._tokens.ends
         self._padding = min(self._ends)
-        self._pieces = TokenPieces(self._tokenizer)
-        self._prompts = ModelPrompts(model, self._tokenizer)
         self.usage = Usage()
         commit = getattr(self._model.config, "_commit_hash", None)
         self.fingerprint = (
             f"transformers:{Path(model).name}:{checkpoint_digest(model, commit)[:12]}"
-            f":{dtype}:chat-{self._prompts.digest}:sampler{_SAMPLER_VERSION}"
+            f":{dtype}:chat-{self._tokens.digest}:sampler{_SAMPLER_VERSION}"
         )
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
@@ -118,9 +117,8 @@ class TransformersEngine:
     def _scored(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         prompts, texts, ends = [], [], []
         for request in requests:
-            # Where nothing is given, a text follows the end of another.
-            prompt = self._prompts.ids(request.prompt) or [self._padding]
-            ids, offsets = self._tokens_and_ends(request.text)
+            prompt = self._tokens.ids(request.prompt)
+            ids, offsets = self._tokens.spans(request.text)
             room = max(self._context - len(prompt), 0)
             prompts.append(prompt)
             texts.append(ids[:room])
@@ -128,17 +126,9 @@ class TransformersEngine:
         logprobs = self._teacher_forced(prompts, texts)
         return [Score(tuple(row), end) for row, end in zip(logprobs, ends, strict=True)]
 
-    def _tokens_and_ends(self, text: str) -> tuple[list[int], tuple[int, ...]]:
-        """Tokens of a text that continues another, and where each ends in it."""
-        if not self._tokenizer.is_fast:
-            ids = self._prompts.continuation(text)
-            return ids, self._pieces.join(ids, ends=frozenset())[1]
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return encoded["input_ids"], tuple(end for _, end in encoded["offset_mapping"])
-
     def _chosen(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        prompts = [self._prompts.ids(r.prompt) for r in requests]
-        tokens = [[self._prompts.continuation(c) for c in r.choices] for r in requests]
+        prompts = [self._tokens.ids(r.prompt) for r in requests]
+        tokens = [[self._tokens.continuation(c) for c in r.choices] for r in requests]
         if all(len(ids) == 1 for choices in tokens for ids in choices):
             self._count_read(sum(map(len, prompts)), sum(map(len, prompts)))
             logits = self._prefill(prompts).logits
@@ -195,7 +185,7 @@ class TransformersEngine:
 
     def _decode(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         ids = {
-            prompt: self._prompts.ids(prompt)
+            prompt: self._tokens.ids(prompt)
             for prompt in dict.fromkeys(request.prompt for request in requests)
         }
         self._count_read(
@@ -281,7 +271,7 @@ class TransformersEngine:
 
     def _stop_ids(self, stop: str) -> int | None:
         """The token that is this stop string, or ``None`` if it takes several."""
-        ids = self._prompts.continuation(stop)
+        ids = self._tokens.continuation(stop)
         return ids[0] if len(ids) == 1 else None
 
     def _stopped(self, row: "_Row", stops: dict[str, int | None]) -> bool:
@@ -298,7 +288,7 @@ class TransformersEngine:
     def _finished(self, row: "_Row | None") -> Completion:
         if row is None:
             return Completion("", "context", (), ())
-        text, ends = self._pieces.join(row.tokens, ends=self._ends)
+        text, ends = self._tokens.join(row.tokens)
         return Completion(text, row.finish, tuple(row.logprobs), ends)
 
 
@@ -371,19 +361,3 @@ def _draw(
         probabilities.gather(-1, sampled[:, None]).squeeze(-1) > 0, sampled, greedy
     )
     return torch.where(temperature > 0, sampled, greedy)
-
-
-def _end_tokens(name: str, tokenizer: Any, model: Any) -> frozenset[int]:
-    """Every token that ends a text; instruct models often have several.
-
-    Raises:
-        EngineError: if the model has none, since its samples would never end.
-    """
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    several: list[Any] = configured if isinstance(configured, list) else [configured]
-    ends = frozenset(int(end) for end in (*several, tokenizer.eos_token_id) if end is not None)
-    if not ends:
-        raise EngineError(
-            f"model {name!r} has no end-of-text token; set eos_token in its tokenizer_config.json"
-        )
-    return ends

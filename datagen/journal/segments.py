@@ -9,7 +9,7 @@ sorted in memory, 20 bytes each, which is less work than keeping an index file t
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from binascii import unhexlify
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -236,14 +236,6 @@ class Segments:
     def keys(self) -> list[str]:
         """All keys."""
         return list(chain.from_iterable(segment.keys() for segment in self._open.values()))
-
-    def fingerprints(self) -> dict[str, int]:
-        """Entries per engine; under ``""`` those whose engine is not known."""
-        found: Counter[str] = Counter()
-        for segment in self._open.values():
-            for (fingerprint, _), (n, _) in segment.counts().items():
-                found[fingerprint or ""] += n
-        return dict(found)
 
     def close(self) -> None:
         """Close all files."""

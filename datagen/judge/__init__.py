@@ -6,7 +6,7 @@ do not come from one source.
 """
 
 from datagen.judge.checker import Check, check_step, checker
-from datagen.judge.critique import CRITIQUE_SAMPLING, Style, critique_judge
+from datagen.judge.critique import CRITIQUE_SAMPLING, critique_judge
 from datagen.judge.run import judge_traces
 from datagen.judge.vote import Judge, Vote
 
@@ -14,7 +14,6 @@ __all__ = [
     "CRITIQUE_SAMPLING",
     "Check",
     "Judge",
-    "Style",
     "Vote",
     "check_step",
     "checker",

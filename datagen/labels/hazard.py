@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import StepSurprisal
+from datagen.prompts.reading import StepSurprisal
 from datagen.traces.model import Step
 
 _FACTOR_IDX: Final = {factor: idx for idx, factor in enumerate(Factor)}

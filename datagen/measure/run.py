@@ -15,6 +15,7 @@ from datagen.engines.protocol import Engine
 from datagen.journal import Journal, journal_key
 from datagen.labels.posterior import ErrorModel
 from datagen.measure.tables import step_rows, trace_rows
+from datagen.prompts.dialect import Dialect
 from datagen.search.first_error import (
     Attempt,
     FirstErrorConfig,
@@ -101,7 +102,7 @@ def measure_traces(
     """
     rows = list(picked.iter_rows(named=True))
     drawn = _Drawn(rollouts, traces)
-    suspects = [_suspect(row, drawn) for row in rows]
+    suspects = [_suspect(row, drawn, config.search.dialect) for row in rows]
     scheduler = Scheduler[FirstErrors](engine, journal, budget=budget, on_progress=on_progress)
     search = first_errors(suspects, drawn.attempts, config.search)
     found = scheduler.run([("first_errors", search)], n_searches=1)["first_errors"]
@@ -163,7 +164,7 @@ class _Draw(NamedTuple):
     is_attempt: bool
 
 
-def _suspect(row: Mapping[str, Any], drawn: _Drawn) -> Suspect:
+def _suspect(row: Mapping[str, Any], drawn: _Drawn, dialect: Dialect) -> Suspect:
     trace = trace_of(row)
     through = drawn.through(trace, row["seed_id"])
     n_samples: defaultdict[int, int] = defaultdict(int)
@@ -173,7 +174,7 @@ def _suspect(row: Mapping[str, Any], drawn: _Drawn) -> Suspect:
         trace,
         row["outcome"] == Outcome.CORRECT.value,
         row["seed_id"],
-        verifier_of({"answer": row["gold"], "verifier": row["verifier"]}),
+        verifier_of({"answer": row["gold"], "verifier": row["verifier"]}, dialect),
         row["n_human_steps"],
         [(n, draw.correct) for n, draw in through if not draw.is_attempt],
         n_samples,

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import QUESTION
+from datagen.prompts.reading import Opinion
 from datagen.traces.markup import THINK_START, parse_tail, render
 from datagen.traces.model import Step, Trace
 
@@ -41,20 +42,6 @@ class Remark:
         return f"{self.quote}{due} {self.verdict}"
 
 
-@dataclass(frozen=True, slots=True)
-class CritiqueReading:
-    """A critique, read.
-
-    Attributes:
-        first_error: 0-based index of the step that it calls wrong, -1 for none; ``None`` if the
-            text cannot be read, or quotes anything but the steps in order.
-        reason: why that step is wrong, in the critique's words; empty without one.
-    """
-
-    first_error: int | None
-    reason: str = ""
-
-
 def critique_prompt(trace: Trace) -> str:
     """Ask for a critique of a whole trace."""
     return f"{QUESTION}{trace.question}\n{render(trace)}{CUE}{THINK_START}"
@@ -73,22 +60,26 @@ def render_critique(remarks: Iterable[Remark], reason: str) -> Trace:
     return Trace("", tuple(steps), answer)
 
 
-def read_critique(text: str, trace: Trace) -> CritiqueReading:
-    """Read what a model wrote after :func:`critique_prompt`; never raises."""
+def read_critique(text: str, trace: Trace) -> Opinion:
+    """Read what a model wrote after :func:`critique_prompt`; never raises.
+
+    A critique that leaves the markup, or quotes anything but the steps in order, has no opinion.
+    """
+    unread = Opinion(None, "", text)
     tail = parse_tail(text)
     if tail.answer is None:
-        return CritiqueReading(None)
+        return unread
     checks = [step.text for step in tail.steps if step.factor is Factor.CHECK_STEP]
     quoted = [step.text for step in trace.steps[: len(checks)]]
     if len(quoted) < len(checks) or not all(
         check.startswith(f"{quote} ") for check, quote in zip(checks, quoted, strict=True)
     ):
-        return CritiqueReading(None)
+        return unread
     verdicts = [check.rpartition(" ")[2] for check in checks]
     reason = " ".join(step.text for step in tail.steps if step.factor is Factor.DETECT_ERROR)
     if "wrong" not in verdicts:
         complete = len(checks) == len(trace.steps) and tail.answer == NO_ERROR
-        return CritiqueReading(-1 if complete else None)
+        return Opinion(-1) if complete else unread
     wrong = verdicts.index("wrong")
     named = wrong == len(checks) - 1 and tail.answer == quoted[wrong]
-    return CritiqueReading(wrong, reason) if named else CritiqueReading(None)
+    return Opinion(wrong, quoted[wrong], reason) if named else unread

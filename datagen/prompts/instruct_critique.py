@@ -9,13 +9,14 @@ a quotation that does not fit its index betrays a vote that would have named the
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from datagen.engines.protocol import Chat, Message
+from datagen.prompts.reading import Opinion
 from datagen.traces.model import Trace
 from datagen.verify.notation import plain
 
-_PROMPT: Final = """\
+TASK: Final = """\
 Below are a question and a solution to it. The solution is cut into steps; each stands in a tag \
 that carries its index, and the first index is 0.
 
@@ -34,32 +35,18 @@ Quote: "the first words of the step"
 The second is its index:
 \\boxed{{index}}
 If no step is wrong, leave out the quote and end with \\boxed{{-1}}.
-
-Critique:
 """
+"""What a model is asked; the question, the steps and the answer go where the braces are."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstructReading:
-    """A critique in plain words, read.
-
-    Attributes:
-        first_error: 0-based index of the first wrong step, -1 for none; ``None`` if the text names
-            no step of this trace, or quotes another one than it names.
-        quote: the words that it quotes from that step; empty if it quotes none.
-    """
-
-    first_error: int | None
-    quote: str = ""
-
-
-def critique_prompt(trace: Trace) -> str:
+def critique_prompt(trace: Trace) -> Chat:
     """Ask for a critique of a whole trace."""
     steps = "\n".join(
         f"<step_{idx}>\n{step.text.strip()}\n</step_{idx}>" for idx, step in enumerate(trace.steps)
     )
     answer = "" if trace.answer is None else f"\nAnswer: {trace.answer.strip()}\n"
-    return _PROMPT.format(question=trace.question.strip(), steps=steps, answer=answer)
+    text = TASK.format(question=trace.question.strip(), steps=steps, answer=answer)
+    return Chat((Message("user", text),))
 
 
 _INDEX: Final = (
@@ -76,23 +63,23 @@ _QUOTE: Final = re.compile(r"^[\s*_>-]{0,6}quote[\s*_]{0,4}:[ \t*_]*(.{1,2000})$
 _QUOTATION_MARKS: Final = "\"'“”‘’«»`*_ \t"
 
 
-def read_critique(text: str, trace: Trace) -> InstructReading:
-    """Read what a model wrote after :func:`critique_prompt`; never raises.
+def read_critique(text: str, trace: Trace) -> Opinion:
+    """Read a reply to :func:`critique_prompt`; never raises. The reason is the whole of it.
 
     The last box counts, and without any box the last statement such as *first error: step 3*. A
     critique without a quotation is believed.
     """
     index = _index(text)
     if index is None or not -1 <= index < len(trace.steps):
-        return InstructReading(None)
+        return Opinion(None, "", text)
     if index == -1:
-        return InstructReading(-1)
+        return Opinion(-1, "", text)
     quotes = _QUOTE.findall(text)
     quote = quotes[-1].rstrip(_QUOTATION_MARKS + ".…").strip(_QUOTATION_MARKS) if quotes else ""
     words = _canonical(quote)
     if words not in _canonical(trace.steps[index].text):
-        return InstructReading(None)
-    return InstructReading(index, quote)
+        return Opinion(None, "", text)
+    return Opinion(index, quote, text)
 
 
 def _index(text: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from schemas import Contract, Prm, Rl, Sft, Trace
+from schemas import Contract, Prm, RawRollout, Rl, Sft, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ def _whole() -> pl.Expr:
     return pl.col("question").str.len_chars() + pl.col("markup").str.len_chars()
 
 
+def _all_steps() -> pl.Expr:
+    steps = pl.col("steps").list.eval(pl.element().str.len_chars()).list.sum()
+    return pl.col("question").str.len_chars() + steps + pl.col("tail").str.len_chars()
+
+
 CONFIGS: Final[dict[str, Config]] = {
     "sft": Config(
         Sft,
@@ -74,6 +79,11 @@ CONFIGS: Final[dict[str, Config]] = {
         Trace,
         "analysis; whole traces, right and wrong, in which each step says where it came from",
         _whole,
+    ),
+    "rollouts": Config(
+        RawRollout,
+        "analysis; every verified completion as it was drawn, with its outcome, before any choice",
+        _all_steps,
     ),
 }
 """Every config by name, in the order of the card; the first one that has rows is the default."""

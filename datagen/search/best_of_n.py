@@ -8,12 +8,12 @@ et al. 2023, section 2); with a ``score`` a verifier decides (Cobbe et al. 2021,
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from math import isnan
+from math import isnan, nan
 from statistics import fmean
 from typing import cast
 
 from datagen.engines.protocol import Answer, Completion, Request, Sampling
-from datagen.prompts.native import rollout_requests
+from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
 from datagen.search.tree import SearchTree, TreeNode
@@ -30,10 +30,12 @@ class BestOfNConfig:
     Attributes:
         n: completions.
         rollout: how they are sampled. Any temperature but 1 makes them off-policy.
+        dialect: how the policy is asked.
     """
 
     n: int = 16
     rollout: Sampling = field(default_factory=Sampling)
+    dialect: Dialect = NATIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Ranked:
         score: what it was ranked by first; ``None`` if its answer cannot be read.
         vote_share: share of all readable answers whose text equals its own; 0 if it has none.
         mean_logprob: mean log-probability of its tokens, the end-of-text token included, untempered
-            and in nats; -inf if the engine reports none.
+            and in nats; -inf if the engine does not report them all.
     """
 
     rollout: Rollout
@@ -66,7 +68,13 @@ class BestOfN(SearchTree[TreeNode]):
 
 
 def best_of_n(
-    root: Trace, *, n: int, sampling: Sampling, verify: Verify, score: Score | None = None
+    root: Trace,
+    *,
+    n: int,
+    sampling: Sampling,
+    verify: Verify,
+    score: Score | None = None,
+    dialect: Dialect = NATIVE,
 ) -> Generator[Sequence[Request], Sequence[Answer], BestOfN]:
     """Draw ``n`` completions of ``root`` and rank them.
 
@@ -81,24 +89,29 @@ def best_of_n(
         verify: judges a completion, and reads its answer.
         score: what to rank by; ``None`` for the share of votes. Not called for a completion whose
             answer cannot be read.
+        dialect: how the policy is asked.
 
     Raises:
         ValueError: if ``score`` returns NaN, which has no rank.
     """
     found = BestOfN(TreeNode(root))
-    requests = rollout_requests(root, n, sampling=sampling)
+    requests = dialect.rollout_requests(root, n, sampling=sampling)
     try:
         answers = yield requests
     except BudgetSpent:
         return found
     completions = [cast(Completion, answer) for answer in answers]
     found.rollouts = [
-        Rollout.read("best_of_n", root, request, completion, verify)
+        Rollout.read("best_of_n", root, request, completion, verify, dialect)
         for request, completion in zip(requests, completions, strict=True)
     ]
-    logprobs = [fmean(c.logprobs) if c.logprobs else float("-inf") for c in completions]
-    found.ranked = rank(found.rollouts, logprobs, score=score)
+    found.ranked = rank(found.rollouts, [_mean_logprob(c) for c in completions], score=score)
     return found
+
+
+def _mean_logprob(completion: Completion) -> float:
+    mean = fmean(completion.logprobs) if completion.logprobs else nan
+    return float("-inf") if isnan(mean) else mean  # a NaN has no rank
 
 
 def rank(

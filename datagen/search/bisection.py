@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from datagen.engines.protocol import Answer, Completion, Request, Sampling
-from datagen.prompts.native import rollout_requests
+from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.search.evidence import Rollout, Tally, Verify
-from datagen.search.scheduler import BudgetSpent
+from datagen.search.waves import BudgetSpent, Until
 from datagen.traces.model import Trace
 from datagen.verify import Outcome
 
@@ -41,6 +41,7 @@ def bisect(
     sampling: Sampling,
     verify: Verify,
     first: int = 1,
+    dialect: Dialect = NATIVE,
 ) -> Generator[Sequence[Request], Sequence[Answer], Bisection]:
     """Locate the first error of one wrong trace by binary search (section 3.2).
 
@@ -59,6 +60,7 @@ def bisect(
         verify: judges a completion.
         first: shortest prefix that may be measured, in steps. The one before it, by default the
             bare question, is taken to be sound.
+        dialect: how the policy is asked.
 
     Raises:
         ValueError: if ``first`` is not between 1 and T.
@@ -78,6 +80,7 @@ def bisect(
             sampling=sampling,
             verify=verify,
             record=drawn,
+            dialect=dialect,
         )
         measured[n_steps] = count_trials(rollouts)
         return measured[n_steps].mean
@@ -118,18 +121,28 @@ def draw(
     sampling: Sampling,
     verify: Verify,
     record: list[Rollout],
+    dialect: Dialect = NATIVE,
 ) -> Generator[Sequence[Request], Sequence[Answer], list[Rollout]]:
     """Rollouts from one state, all at once or one by one; ``record`` has them even if it is cut."""
-    requests = rollout_requests(state, n_rollouts, sampling=sampling)
+    requests = dialect.rollout_requests(state, n_rollouts, sampling=sampling)
     drawn: list[Rollout] = []
-    for wave in [[request] for request in requests] if stop_at_first_success else [requests]:
-        answers = yield wave
-        for request, answer in zip(wave, answers, strict=True):
-            completion = cast(Completion, answer)
-            drawn.append(Rollout.read("omega", state, request, completion, verify))
-            record.append(drawn[-1])
-        if stop_at_first_success and drawn[-1].verdict.outcome is Outcome.CORRECT:
-            break
+
+    def read(answer: Answer) -> Rollout:
+        request = requests[len(drawn)]
+        drawn.append(
+            Rollout.read("omega", state, request, cast(Completion, answer), verify, dialect)
+        )
+        record.append(drawn[-1])
+        return drawn[-1]
+
+    def succeeded(answers: Sequence[Answer]) -> bool:
+        return read(answers[-1]).verdict.outcome is Outcome.CORRECT
+
+    if stop_at_first_success:
+        yield Until(requests, succeeded)
+    else:
+        for answer in (yield requests):
+            read(answer)
     return drawn
 
 

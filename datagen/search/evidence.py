@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from datagen.engines.protocol import Completion, CompletionRequest
-from datagen.prompts.native import Reading, prompt_of, read_rollout, states_along
+from datagen.prompts import native
+from datagen.prompts.dialect import NATIVE, Dialect
+from datagen.prompts.reading import Reading, states_along
 from datagen.traces.model import Trace
 from datagen.verify import Outcome, Verdict
 
@@ -47,9 +49,10 @@ class Rollout:
         request: CompletionRequest,
         completion: Completion,
         verify: Verify,
+        dialect: Dialect = NATIVE,
     ) -> "Rollout":
         """Read and judge what an engine answered."""
-        reading, verdict = read_rollout(completion), verify(completion)
+        reading, verdict = dialect.read_rollout(completion, state), verify(completion)
         return cls(algorithm, state, request, reading, verdict, completion.n_tokens)
 
     @property
@@ -78,8 +81,8 @@ class Tally:
 
 
 def state_key(state: Trace) -> str:
-    """What makes two states the same: question and steps as the policy reads them."""
-    return prompt_of(state)
+    """What makes two states the same: question and steps. It is a name, whatever the dialect."""
+    return native.prompt_of(state)
 
 
 def tally(rollouts: Iterable[Rollout]) -> dict[str, Tally]:

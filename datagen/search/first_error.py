@@ -25,7 +25,8 @@ from datagen.labels.posterior import (
     TraceBatch,
     posterior,
 )
-from datagen.prompts.native import StepSurprisal, read_score, rollout_requests, score_request
+from datagen.prompts.dialect import NATIVE, Dialect
+from datagen.prompts.reading import StepSurprisal
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
 from datagen.traces.model import Step, Trace
@@ -52,6 +53,7 @@ class FirstErrorConfig:
         refit_after: waves after which the model is fitted again to everything seen so far, as it is
             after the last one; empty: never.
         sampling: how rollouts are drawn.
+        dialect: how the policy is asked.
     """
 
     confidence: float = 0.9
@@ -61,6 +63,7 @@ class FirstErrorConfig:
     prior: Literal["fitted", "flat"] = "fitted"
     refit_after: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     sampling: Sampling = field(default_factory=Sampling)
+    dialect: Dialect = NATIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +220,16 @@ class _State:
         """One scoring pass over traces and root rollouts, then the first fit."""
         traces = [s.trace for s in self.suspects] + [a.trace for a in self.attempts]
         # Many attempts are suspects as well, and many short ones are alike.
-        requests = {trace: score_request(trace) for trace in traces}
+        dialect = self.config.dialect
+        requests = {trace: dialect.score_request(trace) for trace in traces}
         answers = yield list(requests.values())
         scores = dict(zip(requests, (cast(Score, answer) for answer in answers), strict=True))
-        said = {trace: read_score(score, trace) for trace, score in scores.items()}
+        said = {trace: dialect.read_score(score, trace) for trace, score in scores.items()}
         self.surprisals = [said[s.trace] for s in self.suspects]
         self.batch = self._batch()
-        self.cost = self._tokens_ahead([[x.n_tokens for x in row] for row in self.surprisals])
+        # A server that scores nothing counts no tokens either, and its steps go on costing the same.
+        counts = [[x.n_tokens for x in row] for row in self.surprisals]
+        self.cost = self._tokens_ahead([row if any(row) else [1] * len(row) for row in counts])
         self.roots = self._root_rollouts(said)
         self.refit()
 
@@ -307,7 +313,8 @@ class _State:
         first = suspect.n_samples.get(n_steps, 0)
         first += sum(len(r.state.steps) == n_steps for r in drawn)
         n = min(self.config.wave, self.config.max_rollouts - len(drawn))
-        requests = rollout_requests(state, n, sampling=self.config.sampling, first=first)
+        dialect, sampling = self.config.dialect, self.config.sampling
+        requests = dialect.rollout_requests(state, n, sampling=sampling, first=first)
         return [(row, step_idx, request) for request in requests]
 
     def observe(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
@@ -316,7 +323,12 @@ class _State:
             suspect = self.suspects[row]
             state = suspect.trace.prefix(step_idx + 1)
             rollout = Rollout.read(
-                "first_error", state, request, cast(Completion, answer), suspect.verify
+                "first_error",
+                state,
+                request,
+                cast(Completion, answer),
+                suspect.verify,
+                self.config.dialect,
             )
             self.rollouts[row].append(rollout)
             if rollout.verdict.is_trial:

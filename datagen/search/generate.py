@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from datagen.engines.protocol import Answer, Request
+from datagen.prompts.dialect import Dialect
 from datagen.search.best_of_n import BestOfNConfig, best_of_n
 from datagen.search.evidence import Verify
 from datagen.search.omega import OmegaConfig, omega
@@ -32,6 +33,17 @@ class GenerateConfig:
     omega: OmegaConfig = field(default_factory=OmegaConfig)
     best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
 
+    @property
+    def dialect(self) -> Dialect:
+        """How the search that is run asks the policy."""
+        match self.algorithm:
+            case "puct":
+                return self.puct.dialect
+            case "omega":
+                return self.omega.dialect
+            case "best_of_n":
+                return self.best_of_n.dialect
+
 
 def generate(
     root: Trace, config: GenerateConfig, verify: Verify
@@ -45,5 +57,11 @@ def generate(
         case "best_of_n":
             settings = config.best_of_n
             return (
-                yield from best_of_n(root, n=settings.n, sampling=settings.rollout, verify=verify)
+                yield from best_of_n(
+                    root,
+                    n=settings.n,
+                    sampling=settings.rollout,
+                    verify=verify,
+                    dialect=settings.dialect,
+                )
             )

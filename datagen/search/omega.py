@@ -14,7 +14,8 @@ from math import sqrt
 from typing import Literal
 
 from datagen.engines.protocol import Answer, Request, Sampling
-from datagen.prompts.native import Reading
+from datagen.prompts.dialect import NATIVE, Dialect
+from datagen.prompts.reading import Reading
 from datagen.search.bisection import close_in, count_trials, draw
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
@@ -44,6 +45,7 @@ class OmegaConfig:
             stopped at only "can succeed" is known: its share of right rollouts, one in however
             many were needed, is biased upward and must not be read as a probability.
         rollout: how rollouts are sampled. Any temperature but 1 makes them off-policy.
+        dialect: how the policy is asked.
     """
 
     n_screening: int = 32
@@ -55,6 +57,7 @@ class OmegaConfig:
     c_puct: float = 0.125
     stop_at_first_success: bool = False
     rollout: Sampling = field(default_factory=Sampling)
+    dialect: Dialect = NATIVE
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -142,6 +145,7 @@ def omega(
             sampling=config.rollout,
             verify=verify,
             record=tree.rollouts,
+            dialect=config.dialect,
         )
         tree.screening = screen(tree.root.rollouts)
         tree.pool = candidates(tree.root)  # none, if it was screened out
@@ -221,6 +225,7 @@ def _search(
                 sampling=config.rollout,
                 verify=verify,
                 record=tree.rollouts,
+                dialect=config.dialect,
             )
             found.append(node)
         return node.estimate
@@ -248,7 +253,7 @@ def _grow(picked: Candidate, n_own_steps: int) -> OmegaNode:
                 node,
                 step.factor,
                 request=rollout.request,
-                reading=Reading((step,), None, "", (n_tokens,), (logprob,)),
+                reading=Reading((step,), None, "", (n_tokens,), (logprob,), reading.sloppy),
             )
         node = node.children[step]
     return node

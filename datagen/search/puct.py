@@ -21,13 +21,7 @@ from datagen.engines.protocol import (
     Sampling,
 )
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import (
-    prior_request,
-    read_prior,
-    read_segment,
-    rollout_requests,
-    segment_request,
-)
+from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
 from datagen.search.tree import SearchTree, TreeNode
@@ -48,6 +42,7 @@ class PuctConfig:
         min_prior: factors that the policy finds less likely are not legal.
         max_step_tokens: longest segment.
         rollout: how rollouts are sampled. Any temperature but 1 makes them off-policy.
+        dialect: how the policy is asked.
     """
 
     n_simulations: int = 8
@@ -58,6 +53,7 @@ class PuctConfig:
     min_prior: float = 0.02
     max_step_tokens: int = 64
     rollout: Sampling = field(default_factory=Sampling)
+    dialect: Dialect = NATIVE
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -157,10 +153,11 @@ def _evaluate_root(
     tree: SearchTree[Node], config: PuctConfig, verify: Verify
 ) -> Generator[Sequence[Request], Sequence[Answer], None]:
     root = tree.root
-    requests = rollout_requests(root.state, config.n_root_rollouts, sampling=config.rollout)
-    *completions, prior = yield [*requests, prior_request(root.state)]
-    root.priors = read_prior(cast(Choice, prior), min_prior=config.min_prior)
-    _record(tree, [(root, request) for request in requests], completions, verify)
+    dialect = config.dialect
+    requests = dialect.rollout_requests(root.state, config.n_root_rollouts, sampling=config.rollout)
+    *completions, prior = yield [*requests, dialect.prior_request(root.state)]
+    root.priors = dialect.read_prior(cast(Choice, prior), min_prior=config.min_prior)
+    _record(tree, [(root, request) for request in requests], completions, config, verify)
     backup(root, _own_value(root, tree, default=0.0))
 
 
@@ -170,17 +167,18 @@ def _expand(
     """Let the replicas write the step, try each by rollouts, and keep the best as the child."""
     proposals = yield from _propose(parent, factor, config, verify)
     open_ends = [node for node in proposals if not node.terminal]
+    dialect, sampling = config.dialect, config.rollout
     requests = [
         (node, request)
         for node in open_ends
-        for request in rollout_requests(node.state, config.n_rollouts, sampling=config.rollout)
+        for request in dialect.rollout_requests(node.state, config.n_rollouts, sampling=sampling)
     ]
     if open_ends:
-        asks = [*(r for _, r in requests), *(prior_request(node.state) for node in open_ends)]
-        answers = yield asks
-        _record(tree, requests, answers[: len(requests)], verify)
+        priors = [dialect.prior_request(node.state) for node in open_ends]
+        answers = yield [*(request for _, request in requests), *priors]
+        _record(tree, requests, answers[: len(requests)], config, verify)
         for node, prior in zip(open_ends, answers[len(requests) :], strict=True):
-            node.priors = read_prior(cast(Choice, prior), min_prior=config.min_prior)
+            node.priors = dialect.read_prior(cast(Choice, prior), min_prior=config.min_prior)
     # An open end is worth more than a dead one, even if its few rollouts all went wrong.
     best = max(
         proposals,
@@ -202,7 +200,7 @@ def _propose(
 ) -> Generator[Sequence[Request], Sequence[Answer], list[Node]]:
     """One node per distinct segment that the replicas write; never empty."""
     requests = [
-        segment_request(
+        config.dialect.segment_request(
             parent.state,
             factor,
             temperature=temperature,
@@ -215,7 +213,7 @@ def _propose(
     proposals: dict[Trace, Node] = {}
     for replica_idx, (request, answer) in enumerate(zip(requests, answers, strict=True)):
         completion = cast(Completion, answer)
-        reading = read_segment(completion, factor)
+        reading = config.dialect.read_segment(completion, parent.state, factor)
         verdict: Verdict | None = None
         if reading.steps:
             state = parent.state.extended(*reading.steps)
@@ -241,11 +239,14 @@ def _record(
     tree: SearchTree[Node],
     requests: Sequence[tuple[Node, CompletionRequest]],
     answers: Sequence[Answer],
+    config: PuctConfig,
     verify: Verify,
 ) -> None:
     for (node, request), answer in zip(requests, answers, strict=True):
         completion = cast(Completion, answer)
-        tree.rollouts.append(Rollout.read("puct", node.state, request, completion, verify))
+        tree.rollouts.append(
+            Rollout.read("puct", node.state, request, completion, verify, config.dialect)
+        )
 
 
 def _own_value(node: Node, tree: SearchTree[Node], *, default: float) -> float:

@@ -13,14 +13,14 @@ import polars as pl
 
 from datagen.engines.protocol import Completion, CompletionRequest, Engine
 from datagen.journal import Journal, journal_key
-from datagen.prompts.native import states_along, text_of
+from datagen.prompts.dialect import NATIVE, Dialect
+from datagen.prompts.reading import states_along
 from datagen.search.budget import Budget, Progress
 from datagen.search.evidence import Rollout, Tally, Verify, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.scheduler import Scheduler
 from datagen.search.tree import SearchTree, TreeNode
 from datagen.search.waves import Search
-from datagen.traces.markup import THINK_START
 from datagen.traces.prefixes import prefix_trace
 from datagen.verify import Outcome, Verdict, verify_completion
 from schemas import Node as NodeContract
@@ -144,7 +144,10 @@ def stream_prefixes(
     def searches() -> Iterator[tuple[str, Search[SearchTree[TreeNode]]]]:
         for row in prefixes.iter_rows(named=True):
             begun[row["prefix_id"]] = row
-            yield row["prefix_id"], generate(prefix_trace(row), config, counted(verifier_of(row)))
+            yield (
+                row["prefix_id"],
+                generate(prefix_trace(row), config, counted(verifier_of(row, config.dialect))),
+            )
 
     def hand_over() -> None:
         rollouts = [row for tables in finished for row in tables.rollouts()]
@@ -180,13 +183,12 @@ def _expected(n_steps: int, config: GenerateConfig) -> int:
             return config.best_of_n.n
 
 
-def verifier_of(prefix: Mapping[str, Any]) -> Verify:
-    """How completions of one prefix are judged."""
+def verifier_of(prefix: Mapping[str, Any], dialect: Dialect = NATIVE) -> Verify:
+    """How completions of one prefix are judged, by what ``dialect`` takes for their answer."""
 
     def verify(completion: Completion) -> Verdict:
         return verify_completion(
-            # The prompt opened the thought: nothing is an answer before it is closed.
-            THINK_START + text_of(completion),
+            dialect.visible(completion),
             prefix["answer"],
             verifier=prefix["verifier"],
             finished=completion.finish == "stop",
@@ -228,6 +230,7 @@ def rollout_row(
         "step_source": [*given_source, *[key] * len(reading.steps)],
         "step_n_tokens": list(reading.n_tokens),
         "step_min_logprob": list(reading.min_logprobs),
+        "sloppy": reading.sloppy,
         "tail": reading.rest,
         "answer": rollout.verdict.extracted,
         "gold": origin["answer"],
@@ -329,6 +332,6 @@ class _Tables:
                 "replica_idx": node.replica_idx,
                 "outcome": node.verdict.outcome.value if node.verdict else None,
                 "n_tokens": sum(reading.n_tokens) if reading else 0,
-                "min_logprob": min(reading.min_logprobs, default=None) if reading else None,
+                "min_logprob": reading.min_logprob if reading else None,
                 "completion_key": self._key(node.request) if node.request else None,
             }

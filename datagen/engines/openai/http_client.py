@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import httpx2
 
-from datagen.engines.congestion import CongestionWindow
+from datagen.engines.openai.congestion import CongestionWindow
 from datagen.engines.protocol import Usage
 from datagen.errors import EngineError
 

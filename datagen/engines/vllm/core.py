@@ -28,7 +28,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import IO, Any, Final, TypeVar
 
 from datagen.engines.loop_thread import LoopThread
-from datagen.engines.vllm_install import how_to_install
+from datagen.engines.vllm.install import how_to_install
 from datagen.errors import EngineError
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
+from datagen.engines.openai.token_layout import behind_stop, repeated, since, token_ends
 from datagen.engines.protocol import Completion, Finish, Sampling, Score
-from datagen.engines.token_layout import behind_stop, repeated, since, token_ends
 from datagen.errors import EngineError
 
 _CHARACTERS_PER_TOKEN: Final = 4

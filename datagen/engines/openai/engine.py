@@ -12,17 +12,17 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from datagen.engines.http_client import HttpClient, RefusedError
 from datagen.engines.loop_thread import LoopThread
-from datagen.engines.openai_chat import CONTINUE_VERSION, chat_turns
-from datagen.engines.openai_choices import branches, matched, probability, walked
-from datagen.engines.openai_replies import (
+from datagen.engines.openai.chat import CONTINUE_VERSION, chat_turns
+from datagen.engines.openai.choices import branches, matched, probability, walked
+from datagen.engines.openai.http_client import HttpClient, RefusedError
+from datagen.engines.openai.replies import (
     Reply,
     read_completion,
     read_echo,
     read_prompt_score,
 )
-from datagen.engines.openai_server import NEUTRAL, OpenAIServer, by_id, next_token
+from datagen.engines.openai.server import NEUTRAL, OpenAIServer, by_id, next_token
 from datagen.engines.protocol import (
     Chat,
     Choice,

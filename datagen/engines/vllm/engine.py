@@ -17,21 +17,19 @@ from typing import Any, Final
 from transformers import AutoTokenizer
 
 from datagen.engines.checkpoint import checkpoint_digest
-from datagen.engines.model_prompts import ModelPrompts
+from datagen.engines.model_tokens import ModelTokens
 from datagen.engines.protocol import (
     Choice,
     ChoiceRequest,
     Completion,
     CompletionRequest,
     Finish,
-    Prompt,
     Score,
     ScoreRequest,
     Usage,
 )
-from datagen.engines.token_pieces import TokenPieces
-from datagen.engines.vllm_arguments import engine_arguments, shaping
-from datagen.engines.vllm_core import VllmCore, vllm_module
+from datagen.engines.vllm.arguments import engine_arguments, shaping
+from datagen.engines.vllm.core import VllmCore, vllm_module
 from datagen.errors import EngineError
 
 _SAMPLER_VERSION: Final = "1"
@@ -108,17 +106,15 @@ class VllmEngine:
             revision=config.tokenizer_revision,
             trust_remote_code=config.trust_remote_code,
         )
-        self._ends = _end_tokens(model, tokenizer, config.try_get_generation_config())
-        self._tokenizer = tokenizer
-        self._pieces = TokenPieces(tokenizer)
-        self._prompts = ModelPrompts(model, tokenizer)
+        configured = config.try_get_generation_config().get("eos_token_id")
+        self._tokens = ModelTokens(model, tokenizer, configured)
         self._names = map(str, itertools.count())
         commit = getattr(config.hf_config, "_commit_hash", None)
         self.fingerprint = ":".join(
             [
                 f"vllm:{Path(model).name}:{checkpoint_digest(model, commit)[:12]}",
                 str(config.dtype).removeprefix("torch."),
-                f"chat-{self._prompts.digest}:sampler{_SAMPLER_VERSION}",
+                f"chat-{self._tokens.digest}:sampler{_SAMPLER_VERSION}",
                 *shaping(arguments),
             ]
         )
@@ -142,6 +138,10 @@ class VllmEngine:
         """
         return await self._core.run(_all(self._scored(request) for request in requests))
 
+    async def reset_prefix_cache(self) -> None:
+        """Forget every prefix, so that a benchmark can begin cold."""
+        await self._core.run(self._core.llm.reset_prefix_cache())
+
     def close(self) -> None:
         """End vLLM's processes."""
         self._core.close()
@@ -149,12 +149,12 @@ class VllmEngine:
     # --- on vLLM's loop ------------------------------------------------------------------------
 
     async def _completed(self, request: CompletionRequest) -> Completion:
-        prompt, sampling = self._ids(request.prompt), request.sampling
+        prompt, sampling = self._tokens.ids(request.prompt), request.sampling
         limit = min(sampling.max_tokens, self._context - len(prompt))
         if limit <= 0:
             return Completion("", "context", (), ())
         # A stop string that is one token is cheaper to stop at, and needs no text.
-        stops = {stop: self._prompts.continuation(stop) for stop in sampling.stop}
+        stops = {stop: self._tokens.continuation(stop) for stop in sampling.stop}
         texts = [stop for stop, ids in stops.items() if len(ids) != 1]
         output = await self._ask(
             prompt,
@@ -164,7 +164,10 @@ class VllmEngine:
             seed=request.seed >> 1,  # vLLM's are signed
             logprobs=0,
             stop=texts,
-            stop_token_ids=[*self._ends, *(ids[0] for ids in stops.values() if len(ids) == 1)],
+            stop_token_ids=[
+                *self._tokens.ends,
+                *(ids[0] for ids in stops.values() if len(ids) == 1),
+            ],
             include_stop_str_in_output=True,
             detokenize=bool(texts),
             skip_special_tokens=False,
@@ -174,13 +177,13 @@ class VllmEngine:
         tokens: list[int] = list(sample.token_ids)
         self.usage.n_generated_tokens += len(tokens)
         finish: Finish = "stop" if sample.finish_reason == "stop" else "length"
-        text, ends = self._pieces.join(tokens, ends=self._ends)
+        text, ends = self._tokens.join(tokens)
         return Completion(text, finish, tuple(sample.logprobs.logprobs[: len(tokens)]), ends)
 
     async def _chosen(self, request: ChoiceRequest) -> Choice:
         """Walk the tree that the choices' tokens form, all nodes of one depth at once."""
-        prompt = self._ids(request.prompt)
-        choices = [tuple(self._prompts.continuation(choice)) for choice in request.choices]
+        prompt = self._tokens.ids(request.prompt)
+        choices = [tuple(self._tokens.continuation(choice)) for choice in request.choices]
         probability: dict[tuple[int, ...], float] = {(): 1.0}
         for depth in range(max(map(len, choices), default=0)):
             children: dict[tuple[int, ...], set[int]] = {}
@@ -213,8 +216,8 @@ class VllmEngine:
         }
 
     async def _scored(self, request: ScoreRequest) -> Score:
-        prompt = self._ids(request.prompt)
-        text, ends = self._tokens_and_ends(request.text)
+        prompt = self._tokens.ids(request.prompt)
+        text, ends = self._tokens.spans(request.text)
         room = max(self._context - len(prompt), 0)
         text, ends = text[:room], ends[:room]
         if not text:
@@ -269,20 +272,6 @@ class VllmEngine:
         self.usage.n_cached_tokens += output.num_cached_tokens or 0
         return output
 
-    # --- tokens --------------------------------------------------------------------------------
-
-    def _ids(self, prompt: Prompt) -> list[int]:
-        # Where nothing is given, a text follows the end of another.
-        return self._prompts.ids(prompt) or [min(self._ends)]
-
-    def _tokens_and_ends(self, text: str) -> tuple[list[int], tuple[int, ...]]:
-        """Tokens of a text that continues another, and where each ends in it."""
-        if not self._tokenizer.is_fast:
-            ids = self._prompts.continuation(text)
-            return ids, self._pieces.join(ids, ends=frozenset())[1]
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return encoded["input_ids"], tuple(end for _, end in encoded["offset_mapping"])
-
 
 async def _all(coroutines: Any) -> list[Any]:
     return await asyncio.gather(*coroutines)
@@ -292,19 +281,3 @@ def _told(output: Any) -> dict[int, float]:
     """Log-probabilities that vLLM tells of the first generated place, by token."""
     told = output.outputs[0].logprobs
     return dict(zip(told.token_ids, told.logprobs, strict=True))
-
-
-def _end_tokens(name: str, tokenizer: Any, generation: Mapping[str, Any]) -> frozenset[int]:
-    """Every token that ends a text; instruct models often have several.
-
-    Raises:
-        EngineError: if the model has none, since its samples would never end.
-    """
-    configured = generation.get("eos_token_id")
-    several: list[Any] = configured if isinstance(configured, list) else [configured]
-    ends = frozenset(int(end) for end in (*several, tokenizer.eos_token_id) if end is not None)
-    if not ends:
-        raise EngineError(
-            f"model {name!r} has no end-of-text token; set eos_token in its tokenizer_config.json"
-        )
-    return ends

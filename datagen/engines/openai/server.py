@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from datagen.engines.http_client import HttpClient, RefusedError
-from datagen.engines.openai_replies import Reply
+from datagen.engines.openai.http_client import HttpClient, RefusedError
+from datagen.engines.openai.remembered import Remembered
+from datagen.engines.openai.replies import Reply
 from datagen.engines.protocol import Chat, Usage
-from datagen.engines.remembered import Remembered
 from datagen.errors import EngineError
 
 Mode = Literal["ids", "text", "chat"]

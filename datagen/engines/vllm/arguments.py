@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from datagen.engines.vllm_core import vllm_module
+from datagen.engines.vllm.core import vllm_module
 from datagen.errors import ConfigError
 
 _ALWAYS: Final[Mapping[str, Any]] = {

@@ -1,0 +1,117 @@
+"""The stages that need an engine, by name, in the one form that can be sent to another machine.
+
+A stage is a plain function of tables and settings, so a worker at the other end of a cluster calls
+the very code that a run in one process does. Neither can do something that the other does not.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+import polars as pl
+
+from datagen.config import Settings
+from datagen.engines.protocol import Engine
+from datagen.journal import Journal
+from datagen.judge import judge_traces
+from datagen.measure import measure_traces
+from datagen.search.budget import Progress
+from datagen.search.run import RunProgress, search_prefixes
+
+Tables = Mapping[str, pl.DataFrame]
+"""Tables by name; each has a column ``seed_id``."""
+
+Snapshot = RunProgress | Progress
+"""What a stage reports as it goes on; the search also counts its rollouts."""
+
+StageName = Literal["search", "critiques", "labels"]
+
+Stage = Callable[
+    [Tables, Engine, Journal, Settings, Callable[[Snapshot], None]],
+    tuple[dict[str, pl.DataFrame], Progress],
+]
+"""From tables, engine, journal, settings and whom to tell of progress, to tables and progress."""
+
+
+def search(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From ``prefixes`` to ``rollouts`` and ``nodes``; see :mod:`datagen.search.run`."""
+    found = search_prefixes(
+        tables["prefixes"],
+        engine,
+        journal,
+        config=settings.search.generate_config(settings.engine.dialect),
+        budget=settings.search_budget(),
+        on_progress=on_progress,
+        # Idle capacity costs nothing here; from a server it might be billed.
+        speculate=settings.engine.kind == "vllm",
+    )
+    return {"rollouts": found.rollouts, "nodes": found.nodes}, found.progress
+
+
+def critiques(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From ``measured_traces`` to ``critiques``; see :mod:`datagen.judge.run`."""
+    last = Progress()
+
+    def note(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        on_progress(progress)
+
+    judged = judge_traces(
+        tables["measured_traces"],
+        engine,
+        journal,
+        judges=settings.labels.judges(settings.engine.dialect),
+        budget=settings.label_budget(),
+        on_progress=note,
+    )
+    return {"critiques": judged}, last
+
+
+def labels(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From traces, rollouts and critiques to the labels; see :mod:`datagen.measure.run`."""
+    found = measure_traces(
+        tables["measured_traces"],
+        tables["traces"],
+        tables["rollouts"],
+        tables["critiques"],
+        engine,
+        journal,
+        config=settings.measure_config(),
+        budget=settings.label_budget(),
+        on_progress=on_progress,
+    )
+    made = {
+        "probes": found.probes,
+        "step_labels": found.step_labels,
+        "trace_labels": found.trace_labels,
+    }
+    return made, found.progress
+
+
+STAGES: Final[dict[StageName, Stage]] = {
+    "search": search,
+    "critiques": critiques,
+    "labels": labels,
+}
+"""Every stage that needs an engine."""
+
+ROW_ORDER: Final[dict[str, tuple[str, str]]] = {"step_labels": ("traces", "trace_id")}
+"""Tables whose rows follow those of another table by a column, rather than lie seed by seed."""

@@ -1,0 +1,1 @@
+"""Engine ``vllm``: vLLM in processes of its own."""
