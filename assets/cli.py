@@ -206,6 +206,9 @@ def _materialize(settings: Settings, out: Path) -> None:
                 # The event log is in the instance's history; the terminal has the bar.
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
+        except dg.DagsterExecutionInterruptedError as error:
+            # Dagster's own form of Ctrl-C, which is no Exception.
+            raise KeyboardInterrupt from error
         except Exception as error:
             # Dagster wraps what an asset raises; the user wants to read our message.
             raise _cause(error) from error

@@ -16,7 +16,7 @@ from schemas import ContractError
 REPO = Path(__file__).parents[1]
 NAMES = """
 seeds quarantine prefixes rollouts nodes traces measured_traces critiques probes step_labels
-trace_labels sft sft_plain prm prm_verified rl published
+trace_labels sft sft_plain prm prm_verified rl raw_rollouts published
 """.split()  # noqa: SIM905
 
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.errors import ConfigError, PublishError
-from datagen.export import export_prm, export_rl, export_sft
+from datagen.export import export_prm, export_raw_rollouts, export_rl, export_sft
 from datagen.factors.taxonomy import Factor
 from datagen.traces.markup import parse, render
 from datagen.traces.model import Step
 from datagen.traces.model import Trace as TraceModel
-from schemas import Prm, Rl, Rollout, Seed, Sft, StepLabel, Trace
+from schemas import Prm, Probe, Rl, Rollout, Seed, Sft, StepLabel, Trace
 
 Row = dict[str, Any]
 
@@ -471,3 +471,22 @@ def test_data_source_is_a_slug_of_the_source(source: str, slug: str) -> None:
 
 def test_no_seeds_give_an_empty_valid_rl_table() -> None:
     assert rl([]) == []
+
+
+# ---- rollouts
+
+
+def test_raw_rollouts_are_all_completions_with_their_questions() -> None:
+    drawn = Rollout.from_rows(
+        [rollout("b", "wrong", key="k2"), rollout("a", "unverifiable", key="k1")]
+    )
+    shared = rollout("b", "wrong", key="k2")
+    probe = rollout("a", "truncated", key="k3", given=1, by="first_error")
+    stray = rollout("gone", "correct", key="k4")
+    probes = Probe.from_rows([probe, shared, stray])
+    frame = export_raw_rollouts(Seed.from_rows([seed("a"), seed("b"), seed("c")]), drawn, probes)
+    assert frame.select("question", "completion_key", "outcome", "algorithm").rows() == [
+        ("Question a?", "k1", "unverifiable", "puct"),
+        ("Question a?", "k3", "truncated", "first_error"),
+        ("Question b?", "k2", "wrong", "puct"),
+    ]

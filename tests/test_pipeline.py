@@ -370,6 +370,28 @@ def test_killed_in_the_middle_it_goes_on_and_ends_equal(
         assert table(again, name).equals(table(out, name)), name
 
 
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on_and_loses_nothing(out: Path, settings: Path, tmp_path: Path):
+    again = tmp_path / "out"
+    command = [sys.executable, "-m", "assets", "run", "--out", str(again)]
+    command += ["--config", str(settings), "--limit", "10"]
+    process = subprocess.Popen(
+        command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while not answers(again / "journal.sqlite"):
+        assert process.poll() is None, "the run ended before it could be interrupted"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said[-3000:]
+    assert said.strip().endswith("Stopped. Run the same command again to go on from the journal.")
+    assert "Traceback" not in said
+    kept = answers(again / "journal.sqlite")
+    assert 0 < len(kept) < count(out / "journal.sqlite")
+    whole = answers(out / "journal.sqlite")
+    assert kept == {key: whole[key] for key in kept}
+
+
 def count(journal: Path) -> int:
     return len(answers(journal))
 
@@ -379,7 +401,12 @@ def answers(journal: Path) -> dict[bytes, tuple[object, ...]]:
         return {}
     with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
         try:
-            return {row[0]: row[1:] for row in db.execute("SELECT key, kind, finish, text, n_tokens, logprobs, ends FROM answers")}
+            return {
+                row[0]: row[1:]
+                for row in db.execute(
+                    "SELECT key, kind, finish, text, n_tokens, logprobs, ends FROM answers"
+                )
+            }
         except sqlite3.OperationalError:
             return {}  # not a journal yet
 

@@ -355,9 +355,7 @@ def test_nothing_to_publish_is_an_error(tables: Any, tmp_path: Path) -> None:
 
 
 def test_an_unknown_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(
-        PublishError, match=r"use sft, .*, prm, prm_verified, rl, traces, rollouts"
-    ):
+    with pytest.raises(PublishError, match=r"use sft, .*, prm, prm_verified, rl, traces, rollouts"):
         write(tmp_path / "repo", {"nodes": TABLES["sft"]})
     with pytest.raises(PublishError, match="max_rows_per_file=0"):
         write(tmp_path / "repo", max_rows_per_file=0)

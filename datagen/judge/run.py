@@ -53,7 +53,7 @@ def judge_traces(
         [
             _row(row, vote, engine.fingerprint)
             for row in rows
-            for vote in votes.get(row["trace_id"], ())
+            for vote in votes.get(row["trace_id"]) or _unasked(trace_of(row), judges)
         ]
     )
 
@@ -67,6 +67,17 @@ def _judged(
         with suppress(BudgetSpent):
             votes += yield from judge(trace)
     return votes
+
+
+def _unasked(trace: Trace, judges: Sequence[Judge]) -> list[Vote]:
+    """Votes on a trace whose turn never came: those that need no model."""
+    judged = _judged(trace, judges)
+    try:
+        next(judged)
+        while True:
+            judged.throw(BudgetSpent())
+    except StopIteration as end:
+        return end.value
 
 
 def _row(trace: Mapping[str, Any], vote: Vote, fingerprint: str) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class _State:
         said = {trace: dialect.read_score(score, trace) for trace, score in scores.items()}
         self.surprisals = [said[s.trace] for s in self.suspects]
         self.batch = self._batch()
-        # A server that scores nothing counts no tokens either, and its steps go on costing the same.
+        # A server that scores nothing counts no tokens either: the steps go on costing the same.
         counts = [[x.n_tokens for x in row] for row in self.surprisals]
         self.cost = self._tokens_ahead([row if any(row) else [1] * len(row) for row in counts])
         self.roots = self._root_rollouts(said)
