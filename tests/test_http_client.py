@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from virtual_time import run
 
-from datagen.engines import http_client
+from datagen.engines.openai import http_client
 from datagen.engines.openai.http_client import HttpClient, RefusedError
 from datagen.engines.protocol import Usage
 from datagen.errors import EngineError

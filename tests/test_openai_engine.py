@@ -17,7 +17,7 @@ import pytest
 from openai_server import Fault, OpenAIServer, logprob, written
 
 from datagen.config import EngineSettings
-from datagen.engines import http_client
+from datagen.engines.openai import http_client
 from datagen.engines.openai.chat import CONTINUE_REPLY, CONTINUE_TEXT
 from datagen.engines.openai.choices import branches, matched, walked
 from datagen.engines.openai.engine import OpenAIEngine

