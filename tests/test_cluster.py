@@ -63,6 +63,7 @@ def settings(*, search: dict[str, Any] | None = None, **ray: Any) -> Settings:
     return load_settings(
         search=SEARCH | (search or {}),
         labels={"n_critiques": 0, "max_rollouts": 4},
+        engine={"price_generated": 1.0},
         ray={"n_workers": 2, "shard_size": 3, "max_restarts": 2} | ray,
     )
 

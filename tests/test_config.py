@@ -164,3 +164,11 @@ def test_the_checker_always_judges_and_the_model_as_often_as_asked():
             CompletionRequest(dialect.critique_prompt(trace), Sampling(1.0, max_tokens=99), idx)
             for idx in range(2)
         ]
+
+
+def test_a_budget_of_money_needs_a_price():
+    with pytest.raises(ConfigError, match=r"search.budget_cost=2.5 needs engine.price_prompt"):
+        load_settings(search={"budget_cost": 2.5})
+    priced = load_settings(search={"budget_cost": 2.5}, engine={"price_generated": 0.8})
+    assert priced.search_budget().max_cost == 2.5
+    assert priced.search_budget().price_generated == priced.label_budget().price_generated == 0.8

@@ -26,6 +26,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_importing_the_library_does_not_import_dagster():
     code = """
 import pkgutil, sys, importlib, datagen
@@ -55,6 +56,7 @@ def test_every_named_asset_exists_with_its_dependencies():
     assert parents("prm_verified") == {"prm", "trace_labels"}
 
 
+@pytest.mark.slow
 def test_dagster_validates_the_code_location(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "assets.definitions"],

@@ -329,6 +329,7 @@ def points(n: int) -> Iterator[int]:
     yield from range(n - 60, n + 1, 2)
 
 
+@pytest.mark.slow
 def test_a_compaction_that_is_killed_at_any_moment_loses_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -735,6 +735,7 @@ def random_faults(seed: int, share: float) -> Callable[[dict[str, Any]], Fault |
     return lambda _: rng.choice(faults) if rng.random() < share else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_with_random_faults_nothing_is_lost_doubled_or_changed(
     opened: Opened, tmp_path: Path, seed: int
@@ -785,6 +786,7 @@ def test_a_server_that_dies_loses_nothing_that_was_answered(opened: Opened, tmp_
         assert results == run(opened(server), tmp_path / "other")[0]
 
 
+@pytest.mark.slow
 def test_in_a_storm_of_429s_fewer_requests_are_in_flight_and_afterwards_more_again(
     opened: Opened, tmp_path: Path
 ) -> None:

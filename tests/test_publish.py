@@ -216,6 +216,7 @@ for name in [*names, None]:
 """
 
 
+@pytest.mark.slow
 def test_every_config_loads_and_streams_in_a_fresh_process_elsewhere(
     published: Path, tmp_path: Path
 ) -> None:

@@ -581,6 +581,7 @@ def test_only_a_verifiable_answer_that_was_read_ends_a_trace() -> None:
     assert not replace(whole, reading=replace(whole.reading, answer=None)).ended
 
 
+@pytest.mark.slow
 def test_values_measured_on_the_toy_policy_agree_with_the_truth() -> None:
     """The 95 % intervals of the visited states hold the known value about that often.
 

@@ -76,6 +76,7 @@ def test_it_solves_half_to_two_thirds_when_sampled_and_errs_in_several_ways(
     assert any(a.repaired and a.correct for a in sampled)
 
 
+@pytest.mark.slow
 def test_it_thinks_in_the_factors_of_its_world(engine: TransformersEngine):
     requests = [
         CompletionRequest(prompt_of(Trace(problem.question)), Sampling(), idx)

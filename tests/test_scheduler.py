@@ -661,6 +661,7 @@ def test_a_batching_engine_never_speculates() -> None:
 # ---- engines that form their own batches
 
 
+@pytest.mark.slow
 def test_ten_thousand_searches_live_at_once() -> None:
     wide = engine(batch_size=1, concurrency=20_000, delay_s=0.5)
     most = 0

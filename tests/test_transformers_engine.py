@@ -63,6 +63,7 @@ def complete(
     return asyncio.run(engine.complete(requests))
 
 
+@pytest.mark.slow
 def test_greedy_decoding_equals_generate(engine: TransformersEngine, plain):
     model, tokenizer = plain
     completions = complete(engine, prompts(), Sampling(temperature=0))
@@ -150,6 +151,12 @@ def test_a_stop_string_of_several_tokens_works_too(engine: TransformersEngine):
 def test_max_tokens_ends_with_length(engine: TransformersEngine):
     (completion,) = complete(engine, prompts()[:1], Sampling(max_tokens=5))
     assert (completion.n_tokens, completion.finish) == (5, "length")
+
+
+def test_a_context_that_fills_up_midway_ends_with_context(engine: TransformersEngine):
+    nearly = ("7 " * 600)[:1020]  # a token per character
+    (completion,) = complete(engine, [nearly], Sampling(temperature=0, max_tokens=500))
+    assert (completion.n_tokens, completion.finish) == (4, "context")
 
 
 def test_a_prompt_that_fills_the_context_is_data_not_a_crash(engine: TransformersEngine):

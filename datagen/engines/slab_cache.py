@@ -1,8 +1,9 @@
 """A key-value cache for batches that shrink: one buffer per layer, with some room to spare.
 
-The library's dynamic cache copies everything for each token, and its static one attends over the
-empty part too. Here attention sees a view of the filled part, the buffer grows by slabs, and rows
-can be dropped or repeated.
+The library's dynamic cache copies everything for each token, and its static one is as long as the
+longest text from the start on. Here the buffer grows by slabs, and rows can be dropped or repeated.
+Attention sees the whole buffer, zeros where nothing is yet: a view of the filled part would have
+gaps between the rows, and the products over it would copy it each time.
 """
 
 from typing import Any, Final
@@ -33,9 +34,13 @@ class SlabLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append, and return everything so far; shapes ``(rows, heads, length, width)``."""
+        """Append, and return the buffers; shapes ``(rows, heads, room, width)``.
+
+        What is read first is returned as it came.
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        begins = self._length == 0
         length = self._length + key_states.shape[-2]
         if length > self._room:
             self._reallocate(length, rows=None)
@@ -43,7 +48,7 @@ class SlabLayer(CacheLayerMixin):
         self.keys[:, :, self._length : length] = key_states
         self.values[:, :, self._length : length] = value_states
         self._length = length
-        return self.keys[:, :, :length], self.values[:, :, :length]
+        return (key_states, value_states) if begins else (self.keys, self.values)
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:  # type: ignore[override]
         """Select rows."""
@@ -62,6 +67,8 @@ class SlabLayer(CacheLayerMixin):
             shape = (filled.shape[0], filled.shape[1], length + _SLAB, filled.shape[3])
             new = old.new_empty(shape)
             new[:, :, : self._length] = filled
+            # Whatever lies there is multiplied by a share of zero, and must be a number for that.
+            new[:, :, self._length :] = 0
             setattr(self, name, new)
 
     def get_seq_length(self) -> int:
@@ -70,7 +77,10 @@ class SlabLayer(CacheLayerMixin):
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of the keys that a mask must cover."""
-        return self._length + query_length, 0
+        length = self._length + query_length
+        if not self._length:
+            return length, 0
+        return (self._room if length <= self._room else length + _SLAB), 0
 
     def get_max_length(self) -> int:
         """No limit: -1."""

@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache
 
+from datagen.engines import decode_attention
 from datagen.engines.checkpoint import checkpoint_digest
 from datagen.engines.model_tokens import ModelTokens
 from datagen.engines.protocol import (
@@ -77,6 +78,8 @@ class TransformersEngine:
                 f"cannot load model {model!r} on device {device!r} as {dtype!r}: {error}. "
                 "Set engine.model to a folder with config.json and weights, or to a Hub name"
             ) from error
+        if device == "cpu" and self._model.config._attn_implementation == "sdpa":
+            self._model.set_attn_implementation(decode_attention.NAME)
         self._device = torch.device(device)
         self._context = int(self._model.config.max_position_embeddings)
         configured = getattr(self._model.generation_config, "eos_token_id", None)
@@ -306,7 +309,7 @@ class _Row:
         self.seed = request.seed
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
-        self.finish: Finish = "length"
+        self.finish: Finish = "length" if limit == request.sampling.max_tokens else "context"
         self.live = True
 
     @classmethod

@@ -176,7 +176,8 @@ class VllmEngine:
         sample = output.outputs[0]
         tokens: list[int] = list(sample.token_ids)
         self.usage.n_generated_tokens += len(tokens)
-        finish: Finish = "stop" if sample.finish_reason == "stop" else "length"
+        full: Finish = "length" if limit == sampling.max_tokens else "context"
+        finish: Finish = "stop" if sample.finish_reason == "stop" else full
         text, ends = self._tokens.join(tokens)
         return Completion(text, finish, tuple(sample.logprobs.logprobs[: len(tokens)]), ends)
 
