@@ -15,15 +15,18 @@ from datagen.bench.ceilings import engine_rate
 from datagen.engines.protocol import CompletionRequest, Engine
 
 _PARTS: Final[dict[str, tuple[str, ...]]] = {
-    "linear layers": ("linear", "addmm", "addmm_", "mm", "bmm", "matmul", "baddbmm"),
-    "attention": ("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu"),
+    "linear layers": ("linear", "addmm", "addmm_", "mm", "matmul"),
+    "attention": (
+        "scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu", "bmm",
+        "baddbmm", "softmax", "_softmax", "masked_fill_", "bitwise_not",
+    ),
     "norms, rotary, activation": (
         "add", "add_", "cat", "cos", "mean", "mul", "mul_", "neg", "pow", "rms_norm", "rsqrt",
         "silu", "silu_", "sin", "sqrt",
     ),
     "sampling": (
         "__and__", "any", "argmax", "argsort", "cumsum", "div", "div_", "gather", "gt",
-        "log_softmax", "logsumexp", "lt", "scatter", "searchsorted", "softmax", "sort", "where",
+        "log_softmax", "logsumexp", "lt", "scatter", "searchsorted", "sort", "where",
     ),
     "copies of cache and rows": (
         "clone", "contiguous", "copy_", "index", "index_put_", "index_select", "repeat_interleave",

@@ -43,7 +43,7 @@ class SlabLayer(CacheLayerMixin):
         begins = self._length == 0
         length = self._length + key_states.shape[-2]
         if length > self._room:
-            self._reallocate(length, rows=None)
+            self._grow(length)
         assert self.keys is not None and self.values is not None
         self.keys[:, :, self._length : length] = key_states
         self.values[:, :, self._length : length] = value_states
@@ -52,21 +52,21 @@ class SlabLayer(CacheLayerMixin):
 
     def reorder_cache(self, beam_idx: torch.Tensor) -> None:  # type: ignore[override]
         """Select rows."""
-        self._reallocate(self._length, rows=beam_idx)
+        assert self.keys is not None and self.values is not None
+        self.keys = self.keys.index_select(0, beam_idx)
+        self.values = self.values.index_select(0, beam_idx)
 
     @property
     def _room(self) -> int:
         return 0 if self.keys is None else self.keys.shape[2]
 
-    def _reallocate(self, length: int, *, rows: torch.Tensor | None) -> None:
-        """Make buffers of ``length`` and one slab, and copy the filled part of all or some rows."""
+    def _grow(self, length: int) -> None:
+        """Make buffers of ``length`` and one slab, and copy the filled part."""
         for name in ("keys", "values"):
             old: torch.Tensor = getattr(self, name)
-            filled = old[:, :, : self._length]
-            filled = filled if rows is None else filled.index_select(0, rows)
-            shape = (filled.shape[0], filled.shape[1], length + _SLAB, filled.shape[3])
-            new = old.new_empty(shape)
-            new[:, :, : self._length] = filled
+            rows, heads, _, width = old.shape
+            new = old.new_empty((rows, heads, length + _SLAB, width))
+            new[:, :, : self._length] = old[:, :, : self._length]
             # Whatever lies there is multiplied by a share of zero, and must be a number for that.
             new[:, :, self._length :] = 0
             setattr(self, name, new)

@@ -124,7 +124,7 @@ class Scheduler(Generic[T]):
         self._out: dict[int, tuple[str, T] | None] = {}
         self._n_out = 0
         self._deliver_result: Callable[[str, T], None] = lambda _, __: None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._began = 0.0
 
     @property
@@ -289,23 +289,25 @@ class Scheduler(Generic[T]):
         answered: list[tuple[_Call, dict[str, Answer]]] = []
         for call in calls:
             self._forget(call)
-            if call.task.cancelled():
-                # Withdrawn by us; an engine that cancels on its own account is broken.
-                if not all(pending.dropped for pending in call.batch):
-                    raise EngineError(f"engine {self._engine.fingerprint!r} dropped a request")
-                continue
-            if error := call.task.exception():
-                if not isinstance(error, Exception):
-                    raise error
+            error = self._failure_of(call)
+            if error is not None:
                 # What else is under way is waited for: it is paid for, and goes to the journal.
                 self._error = self._error or error
-                continue
-            answered.append((call, dict(zip(call.asked, call.task.result(), strict=True))))
+            elif not call.task.cancelled():
+                answered.append((call, dict(zip(call.asked, call.task.result(), strict=True))))
         self._commit(answered)
         for call, answers in answered:
             for pending in call.batch:
                 if not pending.dropped:
                     self._deliver(pending, answers.get(pending.key) or call.known[pending.key])
+
+    def _failure_of(self, call: _Call) -> BaseException | None:
+        if not call.task.cancelled():
+            return call.task.exception()
+        # Withdrawn by us; an engine that cancels on its own account is broken.
+        if all(pending.dropped for pending in call.batch):
+            return None
+        return EngineError(f"engine {self._engine.fingerprint!r} dropped a request")
 
     def _commit(self, answered: Sequence[tuple[_Call, dict[str, Answer]]]) -> None:
         entries = [
