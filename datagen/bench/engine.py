@@ -69,9 +69,10 @@ def plan_for(kind: EngineKind, *, shape: Shape | None, quick: bool) -> Plan:
             n_problems=192, n_repeats=1, serial_s=8.0, generate_tokens=128, growth_seeds=1000
         )
     growth_seeds = 0 if shape else 1000 if quick else 10_000
-    n_problems = 512 if shape == "7b" else 64
+    # Two requests of each are out at a time, and the engine must be full for most of the run.
+    n_problems = {"7b": 2048, "tiny": 64, None: 384}[shape]
     return Plan(
-        n_problems=n_problems // 4 if quick else n_problems,
+        n_problems=n_problems // 3 if quick else n_problems,
         n_repeats=1 if quick else 2,
         serial_s=5.0 if quick else 15.0,
         n_generate=0,
