@@ -109,10 +109,15 @@ def test_requirements_of_other_systems_and_of_extras_are_not_required() -> None:
 
 
 def test_an_absent_extra_is_a_note_with_its_purpose_and_command() -> None:
-    found = one(extras(Declared("", ("no-such>=0.32,<0.33; extra == 'vllm'",))))
-    assert (found.name, found.status) == ("extra vllm", "note")
-    assert found.detail == "for fast generation with large models on a GPU; no-such –"
+    found = one(extras(Declared("", ("no-such>=0.32,<0.33; extra == 'ray'",))))
+    assert (found.name, found.status) == ("extra ray", "note")
+    assert found.detail == "for runs spread over many machines; no-such –"
     assert found.fix == "pip install 'no-such>=0.32,<0.33'"
+
+
+def test_vllm_is_installed_by_the_command_that_knows_its_builds() -> None:
+    found = one(extras(Declared("", ("no-such; extra == 'vllm'",))))
+    assert (found.status, found.fix) == ("note", "python -m datagen.engines.vllm.install")
 
 
 def test_an_installed_extra_is_ok() -> None:

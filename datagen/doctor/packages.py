@@ -126,7 +126,9 @@ def extras(declared: Declared) -> Iterator[Finding]:
         ]
         versions = ", ".join(f"{name} {version or '–'}" for name, version in found.items())
         if absent:
-            fix = f"pip install {shlex.join(absent)}"
+            # vLLM has a build of its own for machines without a GPU.
+            own = "python -m datagen.engines.vllm.install" if extra == "vllm" else None
+            fix = own or f"pip install {shlex.join(absent)}"
             yield Finding(f"extra {extra}", "note", f"for {purpose}; {versions}", fix)
         elif requirements:
             yield Finding(f"extra {extra}", "ok", f"for {purpose}; {versions}")
