@@ -14,8 +14,8 @@ from rich.text import Text
 from assets.parquet_io import CONTRACT_OF
 from datagen.config import EMBEDDED, Settings
 from datagen.errors import ConfigError
+from datagen.search.budget import Progress as EngineProgress
 from datagen.search.run import RunProgress
-from datagen.search.scheduler import Progress as EngineProgress
 from datagen.show import Tables
 
 _SHOWN = ("seeds", "quarantine", "prefixes", "traces", "probes", "step_labels", "trace_labels")

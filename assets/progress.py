@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from datagen.cluster import Snapshot
+from datagen.search.budget import Progress
 from datagen.search.run import RunProgress
-from datagen.search.scheduler import Progress
 
 
 class Listener(Protocol):

@@ -17,11 +17,11 @@ from datagen.judge import Judge, checker, critique_judge
 from datagen.measure import MeasureConfig
 from datagen.prompts.dialect import DIALECTS, Dialect, PromptStyle
 from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.budget import Budget
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig, TreeSearch
 from datagen.search.omega import OmegaConfig
 from datagen.search.puct import PuctConfig
-from datagen.search.scheduler import Budget
 from datagen.seeds import Format
 from datagen.traces.splitting import Splitting
 

@@ -12,10 +12,12 @@ from datagen.journal import Journal
 from datagen.prompts.dialect import NATIVE
 from datagen.prompts.native import rollout_requests
 from datagen.search.best_of_n import BestOfN, BestOfNConfig, best_of_n
+from datagen.search.budget import Budget
 from datagen.search.evidence import Rollout
 from datagen.search.generate import GenerateConfig
 from datagen.search.run import search_prefixes, verifier_of
-from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
+from datagen.search.scheduler import Scheduler
+from datagen.search.waves import BudgetSpent
 from datagen.traces.markup import THINK_END, end_tag, start_tag
 from datagen.traces.model import Trace
 from datagen.traces.prefixes import make_prefixes

@@ -13,8 +13,10 @@ from datagen.journal import Journal
 from datagen.prompts.native import rollout_requests
 from datagen.search.best_of_n import BestOfN, best_of_n
 from datagen.search.bisection import Bisection, bisect
+from datagen.search.budget import Budget
 from datagen.search.run import verifier_of
-from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
+from datagen.search.scheduler import Scheduler
+from datagen.search.waves import BudgetSpent
 from datagen.traces.markup import THINK_END, end_tag, start_tag
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome

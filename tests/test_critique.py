@@ -23,7 +23,7 @@ from datagen.reasoner.critiques import write_critique
 from datagen.reasoner.oracle import first_error, judge_trace
 from datagen.reasoner.thoughts import Temper, write_trace
 from datagen.reasoner.world import Problem, draw_problem
-from datagen.search.scheduler import Budget, Progress
+from datagen.search.budget import Budget, Progress
 from datagen.traces.markup import THINK_START, render
 from datagen.traces.model import Step, Trace
 from schemas import Critique

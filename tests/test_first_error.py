@@ -21,6 +21,7 @@ from datagen.journal import Journal
 from datagen.labels.posterior import ErrorModel
 from datagen.prompts.native import rollout_requests
 from datagen.search.bisection import Bisection, bisect
+from datagen.search.budget import Budget, Progress
 from datagen.search.evidence import Rollout
 from datagen.search.first_error import (
     Attempt,
@@ -30,7 +31,8 @@ from datagen.search.first_error import (
     first_errors,
     shared_steps,
 )
-from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler
+from datagen.search.scheduler import Scheduler
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 

@@ -14,11 +14,11 @@ from datagen.bench.simulated import GOLD, SimulatedPolicy
 from datagen.journal import Journal
 from datagen.measure import MeasureConfig, Measured, measure_traces, pick_traces
 from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.budget import Budget
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig
 from datagen.search.omega import OmegaConfig
 from datagen.search.run import search_prefixes
-from datagen.search.scheduler import Budget
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.rows import trace_of
 from schemas import Critique, Prefix, Probe, Rollout, Seed, StepLabel, Trace, TraceLabel

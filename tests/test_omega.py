@@ -16,6 +16,7 @@ from datagen.journal import Journal
 from datagen.prompts.dialect import NATIVE
 from datagen.prompts.native import prompt_of
 from datagen.prompts.reading import Reading
+from datagen.search.budget import Budget
 from datagen.search.evidence import Rollout, state_key, tally
 from datagen.search.generate import GenerateConfig, generate
 from datagen.search.omega import (
@@ -32,7 +33,7 @@ from datagen.search.omega import (
     select,
 )
 from datagen.search.run import SearchTables, search_prefixes, verifier_of
-from datagen.search.scheduler import Budget, Scheduler
+from datagen.search.scheduler import Scheduler
 from datagen.traces.markup import THINK_END, end_tag, start_tag
 from datagen.traces.model import Step, Trace
 from datagen.traces.prefixes import make_prefixes

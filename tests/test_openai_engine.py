@@ -36,7 +36,9 @@ from datagen.engines.protocol import (
 from datagen.engines.registry import open_engine
 from datagen.errors import EngineError
 from datagen.journal import Journal, journal_key
-from datagen.search.scheduler import Progress, Scheduler, Search
+from datagen.search.budget import Progress
+from datagen.search.scheduler import Scheduler
+from datagen.search.waves import Search
 
 ALL = frozenset({"completions", "chat", "logprobs", "echo", "usage"})
 KEY = "sk-a-very-secret-key"

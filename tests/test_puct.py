@@ -27,10 +27,11 @@ from datagen.prompts.native import (
     read_segment,
 )
 from datagen.prompts.reading import Reading
+from datagen.search.budget import Budget
 from datagen.search.evidence import Rollout, Tally, state_key, tally
 from datagen.search.puct import Node, PuctConfig, SearchTree, backup, puct, puct_score, select
 from datagen.search.run import verifier_of
-from datagen.search.scheduler import Budget, Scheduler
+from datagen.search.scheduler import Scheduler
 from datagen.traces.markup import THINK_END, end_tag, start_tag
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict

@@ -17,10 +17,10 @@ from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.labels.monte_carlo import label_steps
+from datagen.search.budget import Budget
 from datagen.search.generate import GenerateConfig
 from datagen.search.puct import PuctConfig
 from datagen.search.run import RunProgress, SearchTables, search_prefixes, verifier_of
-from datagen.search.scheduler import Budget
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.markup import THINK_END, end_tag, escape, start_tag
 from datagen.traces.prefixes import make_prefixes, prefix_trace

@@ -8,10 +8,12 @@ from datagen.engines.fake import FakeEngine, toy_engine, toy_question
 from datagen.engines.protocol import Completion, CompletionRequest, Request, Sampling
 from datagen.journal import Journal
 from datagen.prompts.native import prompt_of
+from datagen.search.budget import Budget
 from datagen.search.evidence import Rollout
 from datagen.search.run import verifier_of
-from datagen.search.scheduler import Budget, BudgetSpent, Scheduler
+from datagen.search.scheduler import Scheduler
 from datagen.search.shepherd import shepherd
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Step, Trace
 
 SAMPLING = Sampling(max_tokens=100)

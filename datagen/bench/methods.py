@@ -23,8 +23,9 @@ from datagen.search.first_error import (
     Suspect,
     first_errors,
 )
-from datagen.search.scheduler import Scheduler, Search
+from datagen.search.scheduler import Scheduler
 from datagen.search.shepherd import shepherd
+from datagen.search.waves import Search
 from datagen.verify import Outcome
 
 Family = Literal["ours", "omega", "shepherd", "ablation"]

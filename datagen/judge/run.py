@@ -14,7 +14,9 @@ import polars as pl
 from datagen.engines.protocol import Answer, Engine, Request
 from datagen.journal import Journal, journal_key
 from datagen.judge.vote import Judge, Vote
-from datagen.search.scheduler import Budget, BudgetSpent, Progress, Scheduler
+from datagen.search.budget import Budget, Progress
+from datagen.search.scheduler import Scheduler
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Trace
 from datagen.traces.rows import trace_of
 from schemas import Critique

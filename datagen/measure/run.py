@@ -16,6 +16,7 @@ from datagen.journal import Journal, journal_key
 from datagen.labels.posterior import ErrorModel
 from datagen.measure.tables import step_rows, trace_rows
 from datagen.prompts.dialect import Dialect
+from datagen.search.budget import Budget, Progress
 from datagen.search.first_error import (
     Attempt,
     FirstErrorConfig,
@@ -25,7 +26,7 @@ from datagen.search.first_error import (
     shared_steps,
 )
 from datagen.search.run import rollout_row, verifier_of
-from datagen.search.scheduler import Budget, Progress, Scheduler
+from datagen.search.scheduler import Scheduler
 from datagen.traces.model import Trace
 from datagen.traces.rows import trace_of
 from datagen.verify import Outcome

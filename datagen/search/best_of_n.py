@@ -15,8 +15,8 @@ from typing import cast
 from datagen.engines.protocol import Answer, Completion, Request, Sampling
 from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.search.evidence import Rollout, Verify
-from datagen.search.scheduler import BudgetSpent
 from datagen.search.tree import SearchTree, TreeNode
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Trace
 
 Score = Callable[[Rollout], float]

@@ -28,7 +28,7 @@ from datagen.labels.posterior import (
 from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.prompts.reading import StepSurprisal
 from datagen.search.evidence import Rollout, Verify
-from datagen.search.scheduler import BudgetSpent
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome
 

@@ -18,8 +18,8 @@ from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.prompts.reading import Reading
 from datagen.search.bisection import close_in, count_trials, draw
 from datagen.search.evidence import Rollout, Verify
-from datagen.search.scheduler import BudgetSpent
 from datagen.search.tree import SearchTree, TreeNode
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome
 

@@ -23,8 +23,8 @@ from datagen.engines.protocol import (
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.search.evidence import Rollout, Verify
-from datagen.search.scheduler import BudgetSpent
 from datagen.search.tree import SearchTree, TreeNode
+from datagen.search.waves import BudgetSpent
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 
