@@ -206,7 +206,7 @@ class Segments:
         """Those of the keys that are here."""
         wanted = np.array(keys, "S16")
         return {
-            keys[at]
+            keys[int(at)]
             for segment in self._open.values()
             for at in np.flatnonzero(segment.find(wanted) >= 0)
         }
