@@ -557,6 +557,14 @@ def test_tokens_under_way_count_against_the_budget_before_they_have_come() -> No
     assert 200 <= progress.n_tokens <= 202  # one answer of 2 tokens may overlap the limit
 
 
+def test_thousands_of_free_places_do_not_overrun_a_budget() -> None:
+    wide = engine(batch_size=1, concurrency=5_000, delay_s=0.001)
+    searches = [(f"p{i}", patient(f"p{i}")) for i in range(3_000)]
+    _, progress = run(searches, wide, budget=Budget(max_tokens=1_000))
+    assert progress.budget_spent
+    assert 1_000 <= progress.n_tokens <= 1_002
+
+
 def test_a_budget_of_money_ends_a_run_by_the_engines_own_count() -> None:
     answering = engine(batch_size=10)
     budget = Budget(max_cost=60.0, price_generated=1_000_000.0)

@@ -1,11 +1,13 @@
 """What a run has done so far, and when it must stop."""
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Final
 
 from datagen.engines.protocol import Usage
 
 _MILLION: Final = 1_000_000
+_NO_LIMIT: Final = 1 << 62
 _GUESSED_TOKENS: Final = 256
 """Length of a completion for as long as none has come."""
 
@@ -115,11 +117,23 @@ class Meter:
     @property
     def spent(self) -> bool:
         """Whether a limit is reached."""
-        return self._reached(0) or self.seconds_left == 0
+        return self.room(0) <= 0 or self.seconds_left == 0
 
-    def allows(self, n_under_way: int) -> bool:
-        """Whether one more completion may be asked for beside ``n_under_way`` others."""
-        return not self._reached(n_under_way) and self.seconds_left != 0
+    def room(self, n_under_way: int) -> int:
+        """How many more completions may be asked for, beside ``n_under_way`` others.
+
+        Each is taken to be as long, or to cost as much, as those so far on average.
+        """
+        progress, budget = self.progress, self.budget
+        n = progress.n_generated
+        tokens = progress.n_tokens / n if n else _GUESSED_TOKENS
+        cost = progress.cost / n if n else tokens * budget.price_generated / _MILLION
+        most = [_NO_LIMIT]
+        if budget.max_tokens is not None:
+            most.append(_fitting(budget.max_tokens - progress.n_tokens, tokens))
+        if budget.max_cost is not None:
+            most.append(_fitting(budget.max_cost - progress.cost, cost))
+        return min(most) - n_under_way
 
     @property
     def seconds_left(self) -> float | None:
@@ -127,13 +141,9 @@ class Meter:
         limit = self.budget.max_seconds
         return None if limit is None else max(limit - self.progress.seconds, 0)
 
-    def _reached(self, n_under_way: int) -> bool:
-        progress, budget = self.progress, self.budget
-        # Under way is worth as much as was, on average, what has come so far.
-        n_more = n_under_way / progress.n_generated if progress.n_generated else 0.0
-        n_guessed = 0 if progress.n_generated else n_under_way * _GUESSED_TOKENS
-        tokens = progress.n_tokens * (1 + n_more) + n_guessed
-        cost = progress.cost * (1 + n_more) + n_guessed * budget.price_generated / _MILLION
-        return (budget.max_tokens is not None and tokens >= budget.max_tokens) or (
-            budget.max_cost is not None and cost >= budget.max_cost
-        )
+
+def _fitting(left: float, each: float) -> int:
+    """How many of a size have their beginning within what is left."""
+    if left <= 0:
+        return 0
+    return ceil(left / each) if each else _NO_LIMIT

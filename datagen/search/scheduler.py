@@ -65,12 +65,14 @@ class _Call:
     """One call of the engine.
 
     Attributes:
+        order: its place among all calls.
         batch: who is answered when it lands, in this order.
         known: answers that were in the journal when the batch was made up.
         asked: what the engine was asked, by key.
         task: the call.
     """
 
+    order: int
     batch: list[Pending]
     known: dict[str, Answer]
     asked: dict[str, Request]
@@ -120,6 +122,8 @@ class Scheduler(Generic[T]):
         self._calls: dict[_Call, None] = {}
         self._calling: dict[str, _Call] = {}
         self._landed: list[_Call] = []
+        self._n_called = 0
+        self._n_generating = 0
         self._woken = asyncio.Event()
         self._out: dict[int, tuple[str, T] | None] = {}
         self._n_out = 0
@@ -198,11 +202,11 @@ class Scheduler(Generic[T]):
             while self._has_room() and (item := next(waiting, None)):
                 self._begin(*item)
             n_free = self._engine.concurrency - len(self._calls)
-            n_generating = sum(call.n_completions for call in self._calls)
-            if n_free <= 0 or self._meter.spent or not self._meter.allows(n_generating):
+            n_allowed = self._meter.room(self._n_generating)
+            if n_free <= 0 or n_allowed <= 0 or self._meter.spent:
                 return
             # One batch at a time where batches matter; else everything that fits.
-            n_taken = n_free if self._streaming else self._engine.batch_size
+            n_taken = min(n_free, n_allowed) if self._streaming else self._engine.batch_size
             taken = self._line.take(n_taken)
             if not taken:
                 return
@@ -247,8 +251,12 @@ class Scheduler(Generic[T]):
             for pending in own:
                 self._deliver(pending, known[pending.key])
             return False
-        call = _Call(own, known, asked, asyncio.create_task(self._ask(list(asked.values()))))
+        task = asyncio.create_task(self._ask(list(asked.values())))
+        self._n_called += 1
+        call = _Call(self._n_called, own, known, asked, task)
         self._calls[call] = None
+        self.progress.n_in_flight += len(asked)
+        self._n_generating += call.n_completions
         self._calling |= dict.fromkeys(asked, call)
         call.task.add_done_callback(lambda _: self._note(call))
         return True
@@ -283,9 +291,7 @@ class Scheduler(Generic[T]):
     def _land(self) -> None:
         """Commit the answers that have come, in one transaction, and only then hand them on."""
         # In the order of asking, so that the event loop's whims change nothing.
-        landed = set(self._landed)
-        self._landed = []
-        calls = [call for call in self._calls if call in landed] if len(landed) > 1 else landed
+        calls, self._landed = sorted(self._landed, key=lambda call: call.order), []
         answered: list[tuple[_Call, dict[str, Answer]]] = []
         for call in calls:
             self._forget(call)
@@ -324,6 +330,8 @@ class Scheduler(Generic[T]):
 
     def _forget(self, call: _Call) -> None:
         del self._calls[call]
+        self.progress.n_in_flight -= len(call.asked)
+        self._n_generating -= call.n_completions
         for key in call.asked:
             if self._calling.get(key) is call:
                 del self._calling[key]
@@ -342,6 +350,7 @@ class Scheduler(Generic[T]):
         )
         self._calls.clear()
         self._calling.clear()
+        self.progress.n_in_flight = 0
 
     # --- searches ----------------------------------------------------------------------------
 
@@ -441,6 +450,5 @@ class Scheduler(Generic[T]):
 
     def _report(self) -> None:
         self.progress.n_live = len(self._lives)
-        self.progress.n_in_flight = sum(len(call.asked) for call in self._calls)
         self._meter.read(time.monotonic() - self._began)
         self._on_progress(self.progress)
