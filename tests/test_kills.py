@@ -30,8 +30,8 @@ from schemas import Seed
 N_KILLS = 20
 N_SEEDS = 40
 ENGINES = {
-    "batches": {"batch_size": 32, "concurrency": 1, "delay_s": 0.06},
-    "many calls": {"batch_size": 1, "concurrency": 16, "delay_s": 0.04},
+    "batches": {"batch_size": 32, "concurrency": 1, "delay_s": 0.15},
+    "many calls": {"batch_size": 1, "concurrency": 16, "delay_s": 0.12},
 }
 
 

@@ -753,6 +753,15 @@ def test_calls_beside_one_that_fails_are_waited_for_and_kept(path: Path) -> None
         assert len(journal) == 2
 
 
+@pytest.fixture
+def plain_ctrl_c() -> Iterator[None]:
+    """Python's own handler, whatever an earlier test's library has put in its place."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("plain_ctrl_c")
 def test_an_interrupted_run_keeps_what_had_come(path: Path) -> None:
     class Interrupting(FakeEngine):
         """The user presses Ctrl-C while the last answer is out."""
@@ -760,7 +769,7 @@ def test_an_interrupted_run_keeps_what_had_come(path: Path) -> None:
         async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
             if requests[0].sample_idx == 2:
                 signal.raise_signal(signal.SIGINT)
-                await asyncio.sleep(600)
+                await asyncio.sleep(60)
             return await super().complete(requests)
 
     interrupting = Interrupting(lambda request: request.prompt, batch_size=1, concurrency=3)
