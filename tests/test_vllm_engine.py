@@ -169,7 +169,7 @@ def test_choices_weigh_what_they_do_in_transformers(
 ):
     opened = PROMPTS[0] + start_tag(Factor.COMPUTE)
     pieces = (reference._tokenizer.decode([token]) for token in range(1, 768))
-    words = [p for p in pieces if len(reference._prompts.continuation(p)) == 1]
+    words = [p for p in pieces if len(reference._tokens.continuation(p)) == 1]
     assert len(words) > 300  # more than vLLM tells at one place
     requests = [
         *(prior_request(Trace(question)) for question in QUESTIONS),
