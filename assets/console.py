@@ -166,7 +166,8 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     n_verified = int(traces["verified"].sum())
     row("verified traces", f"{n_verified:,}", "posterior and judges agree on the first error")
     for name in _DATASETS:
-        row(f"dataset {name}", f"{frames[name].height:,}", "rows")
+        # The table is called so because ``rollouts`` is another one; the dataset is not.
+        row(f"dataset {name.removeprefix('raw_')}", f"{frames[name].height:,}", "rows")
     if display.search:
         row("search", f"{display.search.engine.seconds:.0f} s", figures_of(display.search))
     row("in all", f"{time.monotonic() - display.began:.0f} s")
