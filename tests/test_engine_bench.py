@@ -310,7 +310,10 @@ def test_the_command_measures_the_embedded_engine_and_writes_json(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("vllm") is None,
+    reason="needs vLLM: python -m datagen.engines.vllm.install",
+)
 def test_a_tiny_shape_without_weights_runs_on_vllm(tmp_path: Path) -> None:
     settings = engine_settings("vllm", shape="tiny", folder=tmp_path)
     plan = Plan(n_problems=2, n_repeats=1, serial_s=0.1, n_generate=0, growth_seeds=0)

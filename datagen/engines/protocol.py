@@ -104,6 +104,13 @@ class CompletionRequest:
         )
 
 
+def samples(
+    prompt: Prompt, n: int, *, sampling: Sampling, first: int = 0
+) -> list[CompletionRequest]:
+    """Ask for samples ``first`` to ``first + n - 1`` of one prompt."""
+    return [CompletionRequest(prompt, sampling, first + idx) for idx in range(n)]
+
+
 @dataclass(frozen=True)
 class ChoiceRequest:
     """The probability with which each of ``choices`` would follow ``prompt``."""

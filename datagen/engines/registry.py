@@ -16,11 +16,16 @@ WEIGHTS: Final = Path(__file__).parents[1] / "reasoner" / "weights"
 """The embedded reasoner's checkpoint."""
 
 
+def _checkpoint(settings: EngineSettings) -> str:
+    """Folder or Hub name of the model."""
+    return str(WEIGHTS) if settings.model == EMBEDDED else settings.model
+
+
 def _transformers(settings: EngineSettings) -> Engine:
     from datagen.engines.transformers import TransformersEngine
 
     return TransformersEngine(
-        str(WEIGHTS) if settings.model == EMBEDDED else settings.model,
+        _checkpoint(settings),
         device=settings.device,
         dtype=settings.dtype,
         batch_size=settings.batch_size,
@@ -31,7 +36,7 @@ def _vllm(settings: EngineSettings) -> Engine:
     from datagen.engines.vllm.engine import VllmEngine
 
     return VllmEngine(
-        str(WEIGHTS) if settings.model == EMBEDDED else settings.model,
+        _checkpoint(settings),
         dtype=settings.dtype,
         concurrency=settings.concurrency,
         max_context=settings.max_context,

@@ -7,7 +7,14 @@ entry. More votes can be asked for later without drawing the first ones again.
 from collections.abc import Generator, Sequence
 from typing import Final, cast
 
-from datagen.engines.protocol import Answer, Completion, CompletionRequest, Request, Sampling
+from datagen.engines.protocol import (
+    Answer,
+    Completion,
+    CompletionRequest,
+    Request,
+    Sampling,
+    samples,
+)
 from datagen.judge.vote import Judge, Vote
 from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.traces.model import Trace
@@ -34,8 +41,7 @@ def critique_judge(
         raise ValueError(f"n_votes={n_votes!r} must be at least 1")
 
     def judge(trace: Trace, /) -> Generator[Sequence[Request], Sequence[Answer], list[Vote]]:
-        prompt = dialect.critique_prompt(trace)
-        requests = [CompletionRequest(prompt, sampling, vote_idx) for vote_idx in range(n_votes)]
+        requests = samples(dialect.critique_prompt(trace), n_votes, sampling=sampling)
         answers = yield requests
         return [
             _vote(dialect, trace, request, cast(Completion, answer))

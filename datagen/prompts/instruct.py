@@ -18,6 +18,7 @@ from datagen.engines.protocol import (
     Sampling,
     Score,
     ScoreRequest,
+    samples,
 )
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.reading import StepSurprisal, legal_factors, step_surprisals, text_of
@@ -83,8 +84,7 @@ def rollout_requests(
     state: Trace, n: int, *, sampling: Sampling, first: int = 0
 ) -> list[CompletionRequest]:
     """Ask for ``n`` completions of ``state`` to the end."""
-    prompt = prompt_of(state)
-    return [CompletionRequest(prompt, sampling, first + idx) for idx in range(n)]
+    return samples(prompt_of(state), n, sampling=sampling, first=first)
 
 
 def segment_request(

@@ -1,6 +1,6 @@
 """What a run has done so far, and when it must stop."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Final
 
@@ -99,17 +99,10 @@ class Meter:
 
     def read(self, seconds: float) -> None:
         """Bring the progress up to date."""
-        now, before, progress = self._usage, self._before, self.progress
-        used = Usage(
-            now.n_prompt_tokens - before.n_prompt_tokens,
-            now.n_cached_tokens - before.n_cached_tokens,
-            now.n_generated_tokens - before.n_generated_tokens,
-            now.n_retries - before.n_retries,
-        )
-        progress.n_prompt_tokens, progress.n_cached_tokens = (
-            used.n_prompt_tokens,
-            used.n_cached_tokens,
-        )
+        now, before, progress = asdict(self._usage), asdict(self._before), self.progress
+        used = Usage(**{name: n - before[name] for name, n in now.items()})
+        progress.n_prompt_tokens = used.n_prompt_tokens
+        progress.n_cached_tokens = used.n_cached_tokens
         progress.n_retries = used.n_retries
         progress.cost = self.budget.cost(used)
         progress.seconds = seconds
