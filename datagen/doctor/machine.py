@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from datagen.doctor.finding import Finding
+from datagen.errors import ConfigError
 
 _GIB: Final = 1024**3
 _MIN_FREE_BYTES: Final = _GIB
@@ -81,9 +82,20 @@ def writable(folder: Path) -> bool:
 
 
 def sandbox() -> Iterator[Finding]:
-    """Bubblewrap, in which generated code will be run."""
-    if found := shutil.which("bwrap"):
-        yield Finding("sandbox", "ok", f"bubblewrap at {found}")
-    else:
-        detail = "no bubblewrap; nothing needs it until seeds with code are run"
+    """The sandbox for generated code, found out by running one."""
+    # Without Linux's limits there is no sandbox at all, and the import would fail.
+    if sys.platform != "linux":
+        yield Finding("sandbox", "note", "only on Linux; seeds with code cannot be run here")
+        return
+    from datagen.verify.isolation import bubblewrap_program
+    from datagen.verify.sandbox import resolve
+
+    try:
+        variant = resolve("auto")
+    except ConfigError as error:
+        detail = f"{error}; nothing needs it until seeds with code are run"
         yield Finding("sandbox", "note", detail, "apt install bubblewrap")
+        return
+    how = "by the superuser, jobs have a user of their own"
+    how = how if variant == "own_uid" else "in a user namespace"
+    yield Finding("sandbox", "ok", f"bubblewrap works ({bubblewrap_program()}, {how})")

@@ -1,17 +1,23 @@
 """Verification: is a completion's final answer the gold answer?
 
 Nothing here loads a computer-algebra system into the calling process: plain numbers never need
-one, and the rest is compared in child processes that can be killed.
+one, and the rest is compared in child processes that can be killed. Answers that are code are run
+in a sandbox, which opens when the first of them is judged.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from datagen.errors import ConfigError
+from datagen.verify.command import CommandVerifier
 from datagen.verify.extract import Extraction, extract_answer
 from datagen.verify.math import MathVerifier
 from datagen.verify.numeric import numeric
+from datagen.verify.programs import extract_call, extract_literal, extract_program, extract_text
+from datagen.verify.python_tests import PythonVerifier
+from datagen.verify.python_values import PythonInputVerifier, python_output
 from datagen.verify.text import choice, exact
-from datagen.verify.verdict import Outcome, Verdict, Verifier
+from datagen.verify.verdict import GoldReader, Outcome, Verdict, Verifier
 
 __all__ = [
     "VERIFIERS",
@@ -35,8 +41,20 @@ VERIFIERS: Final[dict[str, Verifier]] = {
     "exact": exact,
     "choice": choice,
     "numeric": numeric,
+    "python": PythonVerifier(),
+    "python_output": python_output,
+    "python_input": PythonInputVerifier(),
+    "command": CommandVerifier(),
 }
 """Every verifier by the name that seeds carry; add an entry to add a verifier."""
+
+_EXTRACTORS: Final[dict[str, Callable[[str], Extraction | None]]] = {
+    "python": extract_program,
+    "python_output": extract_literal,
+    "python_input": extract_call,
+    "command": extract_text,
+}
+"""How a verifier's answers are found, where that is not :func:`extract_answer`."""
 
 
 def _verifier(name: str) -> Verifier:
@@ -65,7 +83,7 @@ def verify_completion(text: str, gold: str, *, verifier: str, finished: bool = T
         ConfigError: if there is no such verifier.
     """
     judge = _verifier(verifier)
-    found = extract_answer(text)
+    found = _EXTRACTORS.get(verifier, extract_answer)(text)
     if not finished and (found is None or not found.closed):
         why = "before an answer" if found is None else "within the answer, or right after it"
         return Verdict(Outcome.TRUNCATED, None, f"the completion was cut off {why}")
@@ -81,6 +99,6 @@ def gold_is_parseable(gold: str, *, verifier: str = "math") -> bool:
         ConfigError: if there is no such verifier.
     """
     judge = _verifier(verifier)
-    if isinstance(judge, MathVerifier):
+    if isinstance(judge, GoldReader):
         return judge.gold_is_parseable(gold)
     return judge(gold, gold).outcome is Outcome.CORRECT

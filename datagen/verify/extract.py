@@ -15,7 +15,7 @@ from datagen.verify.notation import balanced_end, plain, undress
 from datagen.verify.quantity import read_quantity, value_side
 from datagen.verify.statements import answer_in, stated_answers
 
-Rule = Literal["boxed", "hashes", "stated", "markup", "bare"]
+Rule = Literal["boxed", "hashes", "stated", "markup", "bare", "code", "literal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,14 @@ def extract_answer(text: str) -> Extraction | None:
     Returns:
         The answer, or ``None`` if none of the rules finds one. Never raises; linear time.
     """
-    marked, visible = _visible(text)
+    marked, visible = visible_part(text)
     if visible is None:
         return None
     return _boxed(visible) or _hashes(visible) or _stated(visible) or _bare(visible, marked)
 
 
-def _visible(text: str) -> tuple[bool, str | None]:
-    """Whether a thought is marked, and what a reader sees after it."""
+def visible_part(text: str) -> tuple[bool, str | None]:
+    """Whether a thought is marked, and what a reader sees after it (``None``: it never ends)."""
     if found := _MARKUP_END.search(text):
         return True, text[found.end() :]
     if THINK_START.strip() in text:

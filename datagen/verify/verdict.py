@@ -7,7 +7,7 @@ otherwise is worse than no label.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Outcome(StrEnum):
@@ -49,6 +49,15 @@ class Verifier(Protocol):
 
     def __call__(self, answer_text: str, gold: str, /) -> Verdict:
         """Return ``correct``, ``wrong`` or ``unverifiable`` with a reason."""
+        ...
+
+
+@runtime_checkable
+class GoldReader(Protocol):
+    """A verifier that tells a usable gold answer without judging the gold against itself."""
+
+    def gold_is_parseable(self, gold: str) -> bool:
+        """Whether answers can be judged against ``gold`` at all."""
         ...
 
 

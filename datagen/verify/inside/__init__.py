@@ -1,0 +1,1 @@
+"""What runs inside the sandbox: scripts with the standard library alone, started by path."""
