@@ -7,9 +7,13 @@ Nothing of ours is imported here, and nothing slow: every other package may impo
 
 from typing import Final
 
+from schemas.code_seeds import MAX_CALL_CHARS, MAX_CALLS, CodeSeed
+from schemas.code_tasks import CodeTask
+from schemas.code_thoughts import CodeThought
 from schemas.contract import Contract
 from schemas.critiques import JUDGES, Critique, JudgeName
 from schemas.errors import ContractError
+from schemas.executions import Execution
 from schemas.nodes import Node
 from schemas.prefixes import Prefix
 from schemas.prm import Prm
@@ -25,18 +29,28 @@ from schemas.trace_labels import TraceLabel
 from schemas.traces import Trace
 from schemas.vocabulary import (
     ALGORITHMS,
+    CLAIM_KINDS,
+    CLAIM_VERDICTS,
+    CODE_TASKS,
     DOMAINS,
     LABEL_SOURCES,
     OUTCOMES,
     PROVENANCES,
     ROLES,
+    ROUTES,
+    STEP_CHECKS,
     VERIFIERS,
     Algorithm,
+    ClaimKind,
+    ClaimVerdict,
+    CodeTaskKind,
     Domain,
     LabelSource,
     Outcome,
     Provenance,
     Role,
+    Route,
+    StepCheck,
     Verifier,
 )
 
@@ -44,6 +58,7 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
     contract.table: contract
     for contract in (
         Seed,
+        CodeSeed,
         Quarantine,
         Prefix,
         Node,
@@ -53,6 +68,9 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Probe,
         StepLabel,
         TraceLabel,
+        Execution,
+        CodeThought,
+        CodeTask,
         Sft,
         Prm,
         Rl,
@@ -63,19 +81,33 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
 
 __all__ = [
     "ALGORITHMS",
+    "CLAIM_KINDS",
+    "CLAIM_VERDICTS",
+    "CODE_TASKS",
     "CONTRACTS",
     "DOMAINS",
     "JUDGES",
     "LABEL_SOURCES",
+    "MAX_CALLS",
+    "MAX_CALL_CHARS",
     "OUTCOMES",
     "PROVENANCES",
     "ROLES",
+    "ROUTES",
+    "STEP_CHECKS",
     "VERIFIERS",
     "Algorithm",
+    "ClaimKind",
+    "ClaimVerdict",
+    "CodeSeed",
+    "CodeTask",
+    "CodeTaskKind",
+    "CodeThought",
     "Contract",
     "ContractError",
     "Critique",
     "Domain",
+    "Execution",
     "JudgeName",
     "LabelSource",
     "Node",
@@ -89,8 +121,10 @@ __all__ = [
     "Rl",
     "Role",
     "Rollout",
+    "Route",
     "Seed",
     "Sft",
+    "StepCheck",
     "StepLabel",
     "Trace",
     "TraceLabel",

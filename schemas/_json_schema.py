@@ -41,6 +41,8 @@ def column_schema(column: dy.Column) -> dict[str, Any]:
         schema["items"] = column_schema(column.inner)
         if column.min_length is not None:
             schema["minItems"] = column.min_length
+        if column.max_length is not None:
+            schema["maxItems"] = column.max_length
         return schema
     if isinstance(column, dy.Struct):
         return {**schema, **object_schema(column.inner)}

@@ -1,9 +1,11 @@
 """Contract of the ``rl`` table."""
 
 import dataframely as dy
+import polars as pl
 
-from schemas.columns import conversation
+from schemas.columns import Choice, conversation
 from schemas.contract import Contract
+from schemas.vocabulary import VERIFIERS
 
 
 class Rl(Contract):
@@ -17,7 +19,8 @@ class Rl(Contract):
 
     prompt = conversation("The conversation to continue.")
     solution = dy.String(
-        regex=r"^\$[\s\S]+\$$", description="Gold answer as $…$, the form that math-verify parses."
+        min_length=1,
+        description="Gold answer: $…$, which math-verify parses; of questions about code as it is.",
     )
     answer = dy.String(min_length=1, description="Gold answer, bare.")
     data_source = dy.String(min_length=1, description="Dataset name by which verl picks a reward.")
@@ -33,7 +36,8 @@ class Rl(Contract):
         {
             "index": dy.Int64(min=0, description="0-based position of the row in its split."),
             "split": dy.String(description="The split that the row belongs to."),
-            "seed_id": dy.String(description="The seed whose question it is."),
+            "seed_id": dy.String(description="The seed or code task whose question it is."),
+            "verifier": Choice(VERIFIERS, description="How answers are judged."),
             "pass_rate": dy.Float64(
                 nullable=True,
                 min=0,
@@ -44,3 +48,8 @@ class Rl(Contract):
         },
         description="Where the row came from and how hard it is.",
     )
+
+    @dy.rule()
+    def formulas_in_dollars(cls) -> pl.Expr:
+        """Solution must be $…$ unless ability is code."""
+        return (cls.ability.col == "code") | cls.solution.col.str.contains(r"^\$(?s:.+)\$$")

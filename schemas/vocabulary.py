@@ -9,7 +9,9 @@ from typing import Final, Literal, get_args
 Domain = Literal["math", "code", "general"]
 """What a question is about."""
 
-Verifier = Literal["math", "exact", "choice", "numeric"]
+Verifier = Literal[
+    "math", "exact", "choice", "numeric", "python", "python_output", "python_input", "command"
+]
 """How an answer is compared with the gold answer."""
 
 Outcome = Literal["correct", "wrong", "unverifiable", "truncated"]
@@ -21,9 +23,24 @@ Provenance = Literal["human", "model", "code"]
 Algorithm = Literal["puct", "shepherd", "omega", "best_of_n", "first_error"]
 """The search that asked for a completion."""
 
-LabelSource = Literal["posterior", "rollouts", "outcome", "none"]
+LabelSource = Literal["posterior", "rollouts", "outcome", "execution", "none"]
 """What a step's label rests on: the posterior over its trace's first error, rollouts from it alone,
-its trace's outcome, or nothing."""
+its trace's outcome, a run of the program that it speaks of, or nothing."""
+
+Route = Literal["model", "grounded", "narrator"]
+"""Who turned code into a thought: a model, a model with a run in view, or rules alone."""
+
+ClaimKind = Literal["value", "returns", "raises", "iterations", "arithmetic"]
+"""What a thought claims of a run."""
+
+ClaimVerdict = Literal["holds", "contradicted", "uncheckable"]
+"""What the run says of a claim; *uncheckable* is never counted as false."""
+
+StepCheck = Literal["checked", "contradicted", "uncheckable"]
+"""What the run says of a step: its claims hold, one is false, or it makes none that can be told."""
+
+CodeTaskKind = Literal["program", "output", "input"]
+"""What a question about code asks for."""
 
 Role = Literal["system", "user", "assistant"]
 """Who speaks in a chat message."""
@@ -35,3 +52,8 @@ PROVENANCES: Final[tuple[Provenance, ...]] = get_args(Provenance)
 ALGORITHMS: Final[tuple[Algorithm, ...]] = get_args(Algorithm)
 LABEL_SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
+ROUTES: Final[tuple[Route, ...]] = get_args(Route)
+CLAIM_KINDS: Final[tuple[ClaimKind, ...]] = get_args(ClaimKind)
+CLAIM_VERDICTS: Final[tuple[ClaimVerdict, ...]] = get_args(ClaimVerdict)
+STEP_CHECKS: Final[tuple[StepCheck, ...]] = get_args(StepCheck)
+CODE_TASKS: Final[tuple[CodeTaskKind, ...]] = get_args(CodeTaskKind)

@@ -44,6 +44,18 @@ GOOD: dict[str, Row] = {
         "facts": [{"step_idx": 1, "expression": "3 * 6", "value": "18"}],
         "meta": "{}",
     },
+    "code_seeds": {
+        "seed_id": "double",
+        "source": "functions.jsonl",
+        "license": "MIT",
+        "question": "Double a number.",
+        "code": "def double(x):\n    return 2 * x\n",
+        "entry_point": "double",
+        "tests": "assert double(3) == 6",
+        "prelude": "",
+        "calls": ["double(3)", "double(x=-1)"],
+        "meta": "{}",
+    },
     "quarantine": {
         "source": "gsm.jsonl",
         "row_idx": 7,
@@ -298,6 +310,13 @@ BAD: list[tuple[str, str, Row]] = [
     ("seeds", "question|min_length", {"question": ""}),
     ("seeds", "steps|min_length", {"steps": [], "factors": [], "facts": []}),
     ("seeds", "answer|min_length", {"answer": ""}),
+    ("code_seeds", "calls_are_of_the_entry_point", {"calls": ["double(3)", "triple(3)"]}),
+    ("code_seeds", "calls_are_of_the_entry_point", {"calls": ["double"]}),
+    ("code_seeds", "calls_are_unique", {"calls": ["double(3)", "double(3)"]}),
+    ("code_seeds", "calls_are_short", {"calls": [f"double({'1' * 300})"]}),
+    ("code_seeds", "calls|min_length", {"calls": []}),
+    ("code_seeds", "calls|max_length", {"calls": [f"double({i})" for i in range(13)]}),
+    ("code_seeds", "entry_point|regex", {"entry_point": "no name"}),
     ("quarantine", "row_idx|min", {"row_idx": -1}),
     ("quarantine", "reason|min_length", {"reason": ""}),
     ("prefixes", "n_steps_counts_steps", {"n_steps": 0}),
@@ -661,6 +680,7 @@ def test_json_schema_admits_good_rows(table: str) -> None:
         ("seeds", {"answer": None}, "answer"),
         ("seeds", {"steps": []}, "steps"),
         ("seeds", {"colour": "red"}, "colour"),
+        ("code_seeds", {"calls": [f"double({i})" for i in range(13)]}, "calls"),
         ("quarantine", {"row_idx": -1}, "row_idx"),
         ("nodes", {"prior": 1.5}, "prior"),
         ("nodes", {"chosen": 1}, "chosen"),
@@ -691,8 +711,8 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
-        *("seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "critiques"),
-        *("probes", "step_labels", "trace_labels", "sft", "prm", "rl", "raw_rollouts"),
+        *("seeds", "code_seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces"),
+        *("critiques", "probes", "step_labels", "trace_labels", "sft", "prm", "rl", "raw_rollouts"),
     ]
     for table, contract in CONTRACTS.items():
         assert issubclass(contract, Contract)
@@ -746,6 +766,8 @@ def violations(schema: Row, value: Any, path: str = "$") -> list[str]:
                 ok = value in bound
             case "minLength" | "minItems":
                 ok = len(value) >= bound
+            case "maxItems":
+                ok = len(value) <= bound
             case "pattern":
                 ok = re.search(bound, value) is not None
             case "minimum":

@@ -59,10 +59,21 @@ def seed_id_of(fields: Fields, defaults: Defaults) -> str:
     if isinstance(given, int) and not isinstance(given, bool):
         return _number(given, "seed_id")
     if given is not None:
-        return _text(fields, "seed_id", defaults.max_chars)
-    source = _optional_text(fields, "source", defaults.source, defaults.max_chars)
-    question = _text(fields, "question", defaults.max_chars)
+        return text_of(fields, "seed_id", defaults.max_chars)
+    source = optional_text(fields, "source", defaults.source, defaults.max_chars)
+    question = text_of(fields, "question", defaults.max_chars)
     return hashlib.sha256(f"{source}\0{question}".encode()).hexdigest()[:16]
+
+
+def duplicate_id(seed_id: str, first_row_idx: int) -> Refused:
+    """The refusal of a row whose ``seed_id`` row ``first_row_idx`` has already."""
+    return Refused(
+        "seed_id",
+        "duplicate",
+        f"seed_id {seed_id!r} was used by row {first_row_idx} already (without a seed_id of its "
+        "own, a repeated question repeats it); drop the row or give it another seed_id",
+        seed_id,
+    )
 
 
 def seed_row(
@@ -74,7 +85,7 @@ def seed_row(
         Refused: at the first field that cannot be used.
     """
     n = defaults.max_chars
-    question, thought = _text(fields, "question", n), _text(fields, "thought", n)
+    question, thought = text_of(fields, "question", n), text_of(fields, "thought", n)
     answer = _answer(fields, n)
     domain = _choice(fields, "domain", DOMAINS, defaults.domain)
     default_verifier = defaults.verifier or ("math" if domain == "math" else "exact")
@@ -87,8 +98,8 @@ def seed_row(
     ]
     return {
         "seed_id": seed_id,
-        "source": _optional_text(fields, "source", defaults.source, n),
-        "license": _optional_text(fields, "license", defaults.license, n),
+        "source": optional_text(fields, "source", defaults.source, n),
+        "license": optional_text(fields, "license", defaults.license, n),
         "domain": domain,
         "question": question,
         "thought": thought,
@@ -115,7 +126,12 @@ def _step_idxs(steps: Sequence[str], annotations: Iterable[Annotation]) -> list[
     return [min(bisect_right(ends, a.offset), len(steps) - 1) for a in annotations]
 
 
-def _text(fields: Fields, name: str, max_chars: int) -> str:
+def text_of(fields: Fields, name: str, max_chars: int) -> str:
+    """The text in field ``name``, as written.
+
+    Raises:
+        Refused: if it is missing, no text, blank, too long or holds unprintable characters.
+    """
     value = fields.get(name)
     if value is None:
         present = ", ".join(preview(key, 40) for key in list(fields)[:20])
@@ -156,15 +172,20 @@ def _text(fields: Fields, name: str, max_chars: int) -> str:
     return value
 
 
-def _optional_text(fields: Fields, name: str, default: str, max_chars: int) -> str:
-    return default if fields.get(name) is None else _text(fields, name, max_chars)
+def optional_text(fields: Fields, name: str, default: str, max_chars: int) -> str:
+    """The text in field ``name``, or ``default`` if the row has none.
+
+    Raises:
+        Refused: if there is something else.
+    """
+    return default if fields.get(name) is None else text_of(fields, name, max_chars)
 
 
 def _answer(fields: Fields, max_chars: int) -> str:
     value = fields.get("answer")
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return _number(value, "answer")
-    return _text(fields, "answer", max_chars).strip()
+    return text_of(fields, "answer", max_chars).strip()
 
 
 def _number(value: int | float | Decimal, name: str) -> str:

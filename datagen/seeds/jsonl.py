@@ -91,7 +91,7 @@ def parse_line(line: bytes) -> Fields:
             "",
             "no JSON object",
             f"the line holds {preview(text, 40)!r}, which is no JSON object; write one "
-            '{"question": …, "thought": …, "answer": …} per line',
+            '{"question": …, …} per line',
             text,
         )
     return cast(Fields, value)

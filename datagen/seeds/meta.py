@@ -1,4 +1,4 @@
-"""Gathers what a source row holds beyond the fields of a seed.
+"""Gathers what a source row holds beyond the fields that its table has columns for.
 
 The surprising fact: this is the one place that converts. Extra columns are for people to look at
 later, so a date or an image there is put into words, and never a reason to lose the seed.
@@ -6,15 +6,15 @@ later, so a date or an image there is put into words, and never a reason to lose
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from datagen.seeds.refusals import Refused, preview
 from datagen.seeds.rows import SEED_FIELDS, Fields
 
 
-def meta_of(fields: Fields) -> str:
-    """``meta`` and every field that is not a seed's, as one JSON object.
+def meta_of(fields: Fields, known: Collection[str] = SEED_FIELDS) -> str:
+    """``meta`` and every field that is not ``known``, as one JSON object.
 
     Raises:
         Refused: if ``meta`` is no JSON object, shares a key with a further field, or cannot be
@@ -23,7 +23,7 @@ def meta_of(fields: Fields) -> str:
     given = fields.get("meta")
     try:
         meta = _object(given)
-        extra = {name: value for name, value in fields.items() if name not in SEED_FIELDS}
+        extra = {name: value for name, value in fields.items() if name not in known}
         if clash := sorted(meta.keys() & extra.keys()):
             raise Refused(
                 "meta",

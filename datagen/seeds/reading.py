@@ -5,32 +5,21 @@ The surprising fact: a bad row never stops a run and never disappears. It become
 error, and that error counts the reasons.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
-from datagen.errors import ConfigError, SeedError
-from datagen.seeds.checks import DEFAULT_MAX_CHARS, Defaults, seed_id_of, seed_row
+from datagen.errors import ConfigError
+from datagen.seeds.checks import DEFAULT_MAX_CHARS, Defaults, duplicate_id, seed_id_of, seed_row
+from datagen.seeds.containers import peek, read_rows, require_columns
 from datagen.seeds.gsm8k import GSM8K, looks_like_gsm8k
-from datagen.seeds.huggingface import read_huggingface
-from datagen.seeds.jsonl import read_jsonl
-from datagen.seeds.parquet import read_parquet
-from datagen.seeds.references import Container, Format, Reference, resolve
-from datagen.seeds.refusals import Refused
-from datagen.seeds.rows import OWN, SEED_FIELDS, Dialect, Fields, Row
+from datagen.seeds.references import Format, Reference, resolve
+from datagen.seeds.refusals import Refused, RefusedRows
+from datagen.seeds.rows import OWN, SEED_FIELDS, Dialect, Row
 from datagen.traces.splitting import SPLITTINGS, Splitting
-from schemas import DOMAINS, VERIFIERS, Domain, Quarantine, Seed, Verifier
-
-_READERS: Final[dict[Container, Callable[[Reference], Iterator[Row]]]] = {
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-    "hf": read_huggingface,
-}
+from schemas import DOMAINS, VERIFIERS, Domain, Seed, Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,67 +80,20 @@ def read_seeds(
     _check_options(mapping, domain, verifier, splitting, limit, max_chars)
     columns = dict(mapping or {})
     reference, container = resolve(path_or_ref, format, hf_split)
-    rows = (
-        (i, row if isinstance(row, Refused) else _renamed(row, columns))
-        for i, row in _READERS[container](reference)
+    rows, first = peek(read_rows(reference, container, columns, SEED_FIELDS))
+    is_gsm8k = format == "gsm8k" or (format == "auto" and looks_like_gsm8k(first))
+    dialect = GSM8K if is_gsm8k else OWN
+    if container != "jsonl":
+        require_columns(reference, first, dialect.required, columns)
+    defaults = Defaults(
+        source=source or reference.name,
+        license=license or dialect.license,
+        domain=domain or "math",
+        verifier=verifier or dialect.verifier,
+        splitting=splitting,
+        max_chars=max_chars,
     )
-    try:
-        rows, first = _peek(rows)
-        is_gsm8k = format == "gsm8k" or (format == "auto" and looks_like_gsm8k(first))
-        dialect = GSM8K if is_gsm8k else OWN
-        if container != "jsonl":
-            _require_columns(reference, first, dialect, columns)
-        defaults = Defaults(
-            source=source or reference.name,
-            license=license or dialect.license,
-            domain=domain or "math",
-            verifier=verifier or dialect.verifier,
-            splitting=splitting,
-            max_chars=max_chars,
-        )
-        return _collect(rows, reference, dialect, defaults, limit)
-    except OSError as error:
-        raise SeedError(f"{reference.text!r} cannot be read: {error}") from error
-
-
-def _peek(rows: Iterator[Row]) -> tuple[Iterator[Row], Fields]:
-    """All rows, and the fields of the first readable one (none if there is none)."""
-    head: list[Row] = []
-    for row in rows:
-        head.append(row)
-        if not isinstance(row[1], Refused):
-            return chain(head, rows), row[1]
-    return iter(head), {}
-
-
-def _renamed(fields: Fields, columns: Mapping[str, str]) -> Fields:
-    """The row with each mapped column under its seed field's name."""
-    if not columns:
-        return fields
-    taken = set(columns.values())
-    kept = {
-        name: value
-        for name, value in fields.items()
-        if name not in columns and (name in SEED_FIELDS or name not in taken)
-    }
-    return {
-        **kept,
-        **{name: fields[column] for name, column in columns.items() if column in fields},
-    }
-
-
-def _require_columns(
-    reference: Reference, first: Fields, dialect: Dialect, columns: Mapping[str, str]
-) -> None:
-    """Refuse a typed table as a whole if it cannot hold a single seed."""
-    missing = [name for name in dialect.required if first and name not in first]
-    if missing:
-        wanted = ", ".join(repr(columns.get(name) or name) for name in missing)
-        raise SeedError(
-            f"{reference.text!r} has no column {wanted} (its columns: {', '.join(first)}); say "
-            "which column holds which field, e.g. "
-            "mapping={'question': 'problem', 'thought': 'solution', 'answer': 'answer'}"
-        )
+    return _collect(rows, reference, dialect, defaults, limit)
 
 
 def _collect(
@@ -162,8 +104,7 @@ def _collect(
     limit: int | None,
 ) -> SeedBatch:
     seeds: list[dict[str, object]] = []
-    refused: list[dict[str, object]] = []
-    kinds = Counter[str]()
+    refused = RefusedRows(defaults.source)
     rows_of_ids: dict[str, int] = {}
     for row_idx, row in rows:
         seed_id: str | None = None
@@ -173,49 +114,16 @@ def _collect(
             fields, annotations = dialect.read(row)
             seed_id = seed_id_of(fields, defaults)
             if seed_id in rows_of_ids:
-                raise _duplicate(seed_id, rows_of_ids[seed_id])
+                raise duplicate_id(seed_id, rows_of_ids[seed_id])
             seeds.append(seed_row(fields, annotations, seed_id, defaults))
             rows_of_ids[seed_id] = row_idx
         except Refused as reason:
-            kinds[f"{reason.field or 'row'}: {reason.kind}"] += 1
-            refused.append(
-                {
-                    "source": defaults.source,
-                    "row_idx": row_idx,
-                    "seed_id": seed_id,
-                    "field": reason.field,
-                    "reason": reason.reason,
-                    "preview": reason.preview,
-                }
-            )
+            refused.add(row_idx, seed_id, reason)
         if limit is not None and len(seeds) >= limit:
             break
     if not seeds:
-        raise _nothing_usable(reference, refused, kinds)
-    return SeedBatch(Seed.from_rows(seeds), Quarantine.from_rows(refused))
-
-
-def _duplicate(seed_id: str, first_row_idx: int) -> Refused:
-    return Refused(
-        "seed_id",
-        "duplicate",
-        f"seed_id {seed_id!r} was used by row {first_row_idx} already (without a seed_id of its "
-        "own, a repeated question repeats it); drop the row or give it another seed_id",
-        seed_id,
-    )
-
-
-def _nothing_usable(
-    reference: Reference, refused: list[dict[str, object]], kinds: Counter[str]
-) -> SeedError:
-    if not refused:
-        return SeedError(f"{reference.text!r} holds no row; write at least one")
-    counts = ", ".join(f"{n} × {kind}" for kind, n in kinds.most_common())
-    first = refused[0]
-    return SeedError(
-        f"{reference.text!r}: none of {len(refused)} rows is usable ({counts}); "
-        f"row {first['row_idx']}: {first['reason']}"
-    )
+        raise refused.nothing_usable(reference)
+    return SeedBatch(Seed.from_rows(seeds), refused.frame())
 
 
 def _check_options(

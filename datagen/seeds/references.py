@@ -5,6 +5,7 @@ name, and a reader that asked the network first would behave differently on a tr
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -55,18 +56,29 @@ class Reference:
 
 
 def resolve(
-    path_or_ref: str | Path, format: Format, split: str | None = None
+    path_or_ref: str | Path,
+    format: str,
+    split: str | None = None,
+    *,
+    formats: Sequence[str] = get_args(Format),
 ) -> tuple[Reference, Container]:
     """Find what ``path_or_ref`` means and which container it is read as.
+
+    Args:
+        path_or_ref: as the user gave it.
+        format: one of ``formats``: ``auto``, a container, or the name of a dialect, whose files
+            are JSON Lines unless their suffix says something else.
+        split: the split of a Hugging Face dataset.
+        formats: what the caller lets its users choose from.
 
     Raises:
         ConfigError: if ``format`` is unknown, or ``split`` is given for a plain file.
         SeedError: if there is nothing there, it is empty, or its kind cannot be told.
     """
-    if format not in get_args(Format):
-        raise ConfigError(f"format={format!r} is unknown; use one of {', '.join(get_args(Format))}")
+    if format not in formats:
+        raise ConfigError(f"format={format!r} is unknown; use one of {', '.join(formats)}")
     reference = replace(_reference(str(path_or_ref), format), split=split)
-    container = _container(reference, format)
+    container = _container(reference, format, formats)
     if split is not None and container != "hf":
         raise ConfigError(f"hf_split={split!r} is for Hugging Face datasets; {path_or_ref} is none")
     path = reference.path
@@ -79,7 +91,7 @@ def resolve(
     return reference, container
 
 
-def _reference(text: str, format: Format) -> Reference:
+def _reference(text: str, format: str) -> Reference:
     path = Path(text).expanduser()
     if path.exists():
         return Reference(text, path, path.resolve().name)
@@ -99,18 +111,18 @@ def _reference(text: str, format: Format) -> Reference:
     )
 
 
-def _container(reference: Reference, format: Format) -> Container:
-    if format in ("jsonl", "parquet", "hf"):
+def _container(reference: Reference, format: str, formats: Sequence[str]) -> Container:
+    if format == "jsonl" or format == "parquet" or format == "hf":
         return format
     path = reference.path
     if path is None or path.is_dir():
         return "hf"
     container = _CONTAINER_OF_SUFFIX.get(path.suffix.lower())
-    if container is None and format == "gsm8k":
+    if container is None and format != "auto":
         return "jsonl"
     if container is None:
         raise SeedError(
             f"{reference.text!r}: the suffix {path.suffix!r} does not say what it is; pass "
-            "format='jsonl', 'parquet', 'gsm8k' or 'hf'"
+            f"format= one of {', '.join(name for name in formats if name != 'auto')}"
         )
     return container

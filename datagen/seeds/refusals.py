@@ -5,7 +5,14 @@ read top down; readers that already hold a broken line yield it, so that one bad
 the iteration that it came from.
 """
 
+from collections import Counter
 from typing import Final
+
+import polars as pl
+
+from datagen.errors import SeedError
+from datagen.seeds.references import Reference
+from schemas import Quarantine
 
 PREVIEW_CHARS: Final = 200
 
@@ -44,3 +51,41 @@ def preview(value: object, n_chars: int = PREVIEW_CHARS) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+class RefusedRows:
+    """The refused rows of one source, in the order in which they were added."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._rows: list[dict[str, object]] = []
+        self._kinds = Counter[str]()
+
+    def add(self, row_idx: int, seed_id: str | None, refused: Refused) -> None:
+        """Note one refusal; ``seed_id`` is ``None`` where the row has no readable one."""
+        self._kinds[f"{refused.field or 'row'}: {refused.kind}"] += 1
+        self._rows.append(
+            {
+                "source": self._source,
+                "row_idx": row_idx,
+                "seed_id": seed_id,
+                "field": refused.field,
+                "reason": refused.reason,
+                "preview": refused.preview,
+            }
+        )
+
+    def frame(self) -> pl.DataFrame:
+        """Table ``quarantine``."""
+        return Quarantine.from_rows(self._rows)
+
+    def nothing_usable(self, reference: Reference) -> SeedError:
+        """The error for a source that holds these rows and no other; it counts the reasons."""
+        if not self._rows:
+            return SeedError(f"{reference.text!r} holds no row; write at least one")
+        counts = ", ".join(f"{n} × {kind}" for kind, n in self._kinds.most_common())
+        first = self._rows[0]
+        return SeedError(
+            f"{reference.text!r}: none of {len(self._rows)} rows is usable ({counts}); "
+            f"row {first['row_idx']}: {first['reason']}"
+        )
