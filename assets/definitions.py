@@ -4,7 +4,10 @@ import dagster as dg
 
 from assets.parquet_io import ParquetTables
 from assets.pipeline import (
+    code_tasks,
+    code_thoughts,
     critiques,
+    executions,
     label_tables,
     measured_traces,
     prefixes,
@@ -23,6 +26,9 @@ from assets.workspace import Workspace, default_out
 
 ASSETS = [
     seed_tables,
+    executions,
+    code_tasks,
+    code_thoughts,
     prefixes,
     search_tables,
     traces,

@@ -44,6 +44,23 @@ def engine_work(progress: Progress) -> Mapping[str, Any]:
     }
 
 
+def thought_figures(code_thoughts: pl.DataFrame) -> Mapping[str, Any]:
+    """How thoughts about code fared: claims by verdict, and shares of the last attempts."""
+    claims = code_thoughts.explode("claims")["claims"].struct.field("verdict").drop_nulls()
+    last = code_thoughts.group_by("seed_id", "route", "thought_idx").agg(
+        pl.col("verified").last(), pl.col("sufficiency").last()
+    )
+    return {
+        "claims": counts(claims.rename("verdict").to_frame(), "verdict"),
+        "verified_share": _mean(last["verified"]),
+        "sufficiency": _mean(last["sufficiency"]),
+    }
+
+
+def _mean(column: pl.Series) -> float:
+    return float(column.mean() or 0.0)  # pyright: ignore[reportArgumentType]
+
+
 def described(frame: pl.DataFrame, *columns: str, **more: Any) -> Mapping[str, Any]:
     """Row count, sample rows and whatever else is given."""
     shown: dict[str, Any] = {"dagster/row_count": frame.height, **more}

@@ -10,18 +10,23 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described, engine_work
+from assets.metadata import counts, described, engine_work, thought_figures
 from assets.progress import report, report_stage
 from assets.workspace import Workspace
 from datagen.cluster import Snapshot, run_stage
+from datagen.code.run import trace_seeds
+from datagen.code.tasks import make_tasks
+from datagen.code.traces import code_step_labels, code_traces, decided, without_code
 from datagen.config import BUNDLED, EMBEDDED, Settings
 from datagen.export import export_prm, export_raw_rollouts, export_rl, export_sft
 from datagen.measure import pick_traces
 from datagen.publish import Lineage, seed_sources, write_repository
 from datagen.search.run import RunProgress
 from datagen.seeds import read_seeds
+from datagen.seeds.code import read_code_seeds
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.prefixes import make_prefixes
+from schemas import CodeSeed, CodeThought, Execution, Quarantine, Seed
 
 _LOG_EVERY_S = 10.0
 
@@ -40,12 +45,28 @@ BUNDLED_NOTE = (
 @dg.multi_asset(
     outs={
         "seeds": dg.AssetOut(description="Human ⟨question, thought, answer⟩, one a row."),
-        "quarantine": dg.AssetOut(description="Rows of the source that were refused, and why."),
+        "code_seeds": dg.AssetOut(description="Functions with the tests that they pass."),
+        "quarantine": dg.AssetOut(description="Rows of the sources that were refused, and why."),
     },
     group_name="seeds",
 )
-def seed_tables(workspace: Workspace) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
-    """Read and check the seed source."""
+def seed_tables(
+    workspace: Workspace,
+) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    """Read and check the seed sources."""
+    seeds, refused = _read_seeds(workspace)
+    code_seeds, code_refused = _read_code_seeds(workspace)
+    quarantine = pl.concat([refused, code_refused])
+    return (
+        dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),
+        dg.Output(code_seeds, metadata=described(code_seeds, "seed_id", "question", "code")),
+        dg.Output(quarantine, metadata=described(quarantine, "row_idx", "field", "reason")),
+    )
+
+
+def _read_seeds(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if workspace.seeds_path is None:
+        return Seed.empty(), Quarantine.empty()
     settings = workspace.settings.seeds
     batch = read_seeds(
         workspace.seeds_path,
@@ -55,11 +76,21 @@ def seed_tables(workspace: Workspace) -> tuple[dg.Output[pl.DataFrame], dg.Outpu
         splitting=settings.splitting,
         limit=settings.limit,
     )
-    seeds, refused = batch.seeds, batch.quarantine
-    return (
-        dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),
-        dg.Output(refused, metadata=described(refused, "row_idx", "field", "reason")),
+    return batch.seeds, batch.quarantine
+
+
+def _read_code_seeds(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if workspace.code_path is None:
+        return CodeSeed.empty(), Quarantine.empty()
+    settings = workspace.settings.code
+    batch = read_code_seeds(
+        workspace.code_path,
+        format=settings.format,
+        license=settings.license,
+        limit=settings.limit,
+        sandbox=workspace.sandbox(),
     )
+    return batch.code_seeds, batch.quarantine
 
 
 @dg.asset(group_name="seeds")
@@ -119,12 +150,66 @@ def search_tables(
     )
 
 
+@dg.asset(group_name="code")
+def executions(workspace: Workspace, code_seeds: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Runs of the code seeds, value by value."""
+    # Without programs there is nothing to run, and no sandbox is needed.
+    frame = trace_seeds(code_seeds, workspace.sandbox()) if code_seeds.height else Execution.empty()
+    return dg.Output(frame, metadata=described(frame, "seed_id", "call", "returned", "run"))
+
+
+@dg.asset(group_name="code")
+def code_tasks(
+    workspace: Workspace, code_seeds: pl.DataFrame, executions: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Questions about the programs: write one, foretell a result, find an input."""
+    n = workspace.settings.code.n_predictions
+    frame = make_tasks(code_seeds, executions, n_predictions=n)
+    return dg.Output(
+        frame,
+        metadata=described(frame, "task_id", "question", "answer", kinds=counts(frame, "kind")),
+    )
+
+
+@dg.asset(group_name="code")
+def code_thoughts(
+    workspace: Workspace, code_seeds: pl.DataFrame, executions: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Hidden chains of thought that lead to the programs, each claim compared with a run."""
+    if code_seeds.is_empty():
+        return dg.Output(CodeThought.empty())
+    made, progress = run_stage(
+        "code_thoughts",
+        {"code_seeds": code_seeds, "executions": executions},
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("code thoughts"),
+    )
+    frame = made["code_thoughts"]
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame,
+            *("thought_id", "route", "steps", "step_checks", "reasons"),
+            **thought_figures(frame),
+            **engine_work(progress),
+        ),
+    )
+
+
 @dg.asset(group_name="traces")
 def traces(
-    seeds: pl.DataFrame, prefixes: pl.DataFrame, rollouts: pl.DataFrame
+    seeds: pl.DataFrame,
+    prefixes: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+    code_tasks: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    """Whole traces, human and synthetic, right and wrong."""
-    frame = assemble_traces(seeds, prefixes, rollouts)
+    """Whole traces, human and synthetic, about words and about code, right and wrong."""
+    frame = pl.concat(
+        [assemble_traces(seeds, prefixes, rollouts), code_traces(code_thoughts, code_tasks)]
+    )
     return dg.Output(
         frame,
         metadata=described(
@@ -188,12 +273,16 @@ def label_tables(
     traces: pl.DataFrame,
     rollouts: pl.DataFrame,
     critiques: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
-    """Seek the first error of each measured trace, and compare with the judges."""
+    """Seek the first error of each measured trace, and compare with the judges.
+
+    Thoughts about code need no seeking: their runs have said where they go wrong.
+    """
     made, progress = run_stage(
         "labels",
         {
-            "traces": traces,
+            "traces": without_code(traces),
             "measured_traces": measured_traces,
             "rollouts": rollouts,
             "critiques": critiques,
@@ -203,7 +292,8 @@ def label_tables(
         journal_path=workspace.journal_path,
         on_progress=report_stage("labels"),
     )
-    probes, steps, labels = made["probes"], made["step_labels"], made["trace_labels"]
+    probes, labels = made["probes"], made["trace_labels"]
+    steps = pl.concat([made["step_labels"], code_step_labels(code_thoughts, traces)])
     return (
         dg.Output(
             probes,
@@ -250,26 +340,37 @@ def sft_plain(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFr
 
 @dg.asset(group_name="datasets")
 def prm(
-    workspace: Workspace, measured_traces: pl.DataFrame, step_labels: pl.DataFrame
+    workspace: Workspace,
+    measured_traces: pl.DataFrame,
+    traces: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+    step_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    """Measured traces, right and wrong, with a label for each step."""
+    """Measured traces and thoughts about code, right and wrong, with a label for each step."""
     cut = workspace.settings.export.after_first_error
-    frame = export_prm(measured_traces, step_labels, after_first_error=cut)
+    about_code = traces.join(
+        code_thoughts, left_on="trace_id", right_on="thought_id", how="semi", maintain_order="left"
+    )
+    frame = export_prm(pl.concat([measured_traces, about_code]), step_labels, after_first_error=cut)
     return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
 
 
 @dg.asset(group_name="datasets")
-def prm_verified(prm: pl.DataFrame, trace_labels: pl.DataFrame) -> dg.Output[pl.DataFrame]:
-    """The part of ``prm`` whose first errors rollouts and judges agree on."""
-    verified = trace_labels.filter("verified")["trace_id"]
+def prm_verified(
+    prm: pl.DataFrame, trace_labels: pl.DataFrame, code_thoughts: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """The part of ``prm`` whose first errors rollouts and judges agree on, or that a run shows."""
+    verified = pl.concat([trace_labels.filter("verified")["trace_id"], decided(code_thoughts)])
     frame = prm.filter(pl.col("id").is_in(verified.implode()))
     return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
 
 
 @dg.asset(group_name="datasets")
-def rl(seeds: pl.DataFrame, rollouts: pl.DataFrame) -> dg.Output[pl.DataFrame]:
-    """Questions with verifiable answers and their measured pass rate."""
-    frame = export_rl(seeds, rollouts)
+def rl(
+    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Questions with verifiable answers, about code too, and their measured pass rate."""
+    frame = export_rl(seeds, rollouts, code_tasks)
     return dg.Output(frame, metadata=described(frame, "prompt", "answer", "extra_info"))
 
 
@@ -294,6 +395,8 @@ def published(
     prm_verified: pl.DataFrame,
     rl: pl.DataFrame,
     raw_rollouts: pl.DataFrame,
+    code_seeds: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
 ) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
     repository = write_repository(
@@ -306,8 +409,9 @@ def published(
             "rl": rl,
             "traces": traces,
             "rollouts": raw_rollouts,
+            "code_thoughts": code_thoughts,
         },
-        lineage=_lineage(workspace.settings, seeds, rollouts),
+        lineage=_lineage(workspace.settings, seeds, code_seeds, rollouts, code_thoughts),
     )
     return dg.MaterializeResult(
         metadata={
@@ -333,20 +437,27 @@ def _progress_line(progress: RunProgress) -> str:
     )
 
 
-def _lineage(settings: Settings, seeds: pl.DataFrame, rollouts: pl.DataFrame) -> Lineage:
+def _lineage(
+    settings: Settings,
+    seeds: pl.DataFrame,
+    code_seeds: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+) -> Lineage:
+    engines = {*rollouts["engine"], *code_thoughts["engine"].drop_nulls()}
     shown: dict[str, Any] = {
         f"{section}.{name}": value if isinstance(value, int | float | str) else str(value)
-        for section in ("prefixes", "search", "labels", "export")
+        for section in ("prefixes", "search", "labels", "code", "export")
         for name, value in getattr(settings, section).model_dump().items()
         if value is not None
     }
     toy = settings.engine.model == EMBEDDED
     notes = {TOY_NOTE: toy, BUNDLED_NOTE: settings.seeds.path == BUNDLED}
     return Lineage(
-        engine=", ".join(sorted(set(rollouts["engine"]))) or "none",
+        engine=", ".join(sorted(engines)) or "none",
         model="embedded reasoner" if toy else settings.engine.model,
         settings=shown,
         code_version=f"datagen {version('datagen')}",
-        sources=seed_sources(seeds),
+        sources=seed_sources(seeds, code_seeds),
         notes=tuple(note for note, holds in notes.items() if holds),
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from datagen.config import BUNDLED, Settings, load_settings
+from datagen.config import BUNDLED, NONE, Settings, load_settings
 from datagen.engines.protocol import Engine
 from datagen.engines.registry import open_engine
-from datagen.reasoner.bundle import SEEDS
+from datagen.reasoner.bundle import CODE_SEEDS, SEEDS
+from datagen.verify.sandbox import Sandbox, default_sandbox
 
 OUT_VARIABLE = "DATAGEN_OUT"
 CONFIG_VARIABLE = "DATAGEN_CONFIG"
@@ -50,10 +51,21 @@ class Workspace(dg.ConfigurableResource[None]):
             self._engine = None
 
     @property
-    def seeds_path(self) -> str:
-        """Where seeds are read from."""
+    def seeds_path(self) -> str | None:
+        """Where seeds are read from, if anywhere."""
         path = self.settings.seeds.path
-        return str(SEEDS) if path == BUNDLED else path
+        return None if path == NONE else str(SEEDS) if path == BUNDLED else path
+
+    @property
+    def code_path(self) -> str | None:
+        """Where code seeds are read from, if anywhere."""
+        path = self.settings.code_path
+        return str(CODE_SEEDS) if path == BUNDLED else path
+
+    def sandbox(self) -> Sandbox:
+        """Where programs run, as the settings have it."""
+        self.settings.sandbox.configure()
+        return default_sandbox()
 
     @property
     def journal_path(self) -> Path:

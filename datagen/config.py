@@ -4,6 +4,7 @@ A ``datagen.toml`` holds the same names in the same sections. An unknown name is
 misspelt setting that is silently ignored costs a night of GPU time.
 """
 
+import math
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from datagen.code.back_translate import BackTranslation
 from datagen.engines.protocol import Sampling
 from datagen.errors import ConfigError
 from datagen.judge import Judge, checker, critique_judge
@@ -23,13 +25,22 @@ from datagen.search.generate import GenerateConfig, TreeSearch
 from datagen.search.omega import OmegaConfig
 from datagen.search.puct import PuctConfig
 from datagen.seeds import Format
+from datagen.seeds.code import CodeFormat
 from datagen.traces.splitting import Splitting
+from datagen.verify.sandbox import Limits, SandboxMode, configure_default
+from schemas import ROUTES, Route
 
 EMBEDDED: Final = "embedded"
 """Name that stands for the reasoner that ships with this package."""
 
 BUNDLED: Final = "bundled"
 """Name that stands for the seeds that ship with this package."""
+
+NONE: Final = "none"
+"""Name that stands for no source at all."""
+
+AUTO: Final = "auto"
+"""Of code seeds: those that ship with this package if the other seeds do too, else none."""
 
 
 class _Section(BaseModel):
@@ -40,7 +51,7 @@ class SeedSettings(_Section):
     """Where seeds come from."""
 
     path: str = Field(
-        default=BUNDLED, description='File, folder or Hub name; "bundled" for the demo seeds'
+        default=BUNDLED, description='File, folder or Hub name; "bundled": demo seeds; "none"'
     )
     format: Format = Field(default="auto", description="Layout of the source")
     mapping: dict[str, str] = Field(
@@ -253,6 +264,75 @@ class RaySettings(_Section):
     )
 
 
+class CodeSettings(_Section):
+    """From programs to thoughts."""
+
+    path: str = Field(
+        default=AUTO,
+        description='File, folder or Hub name of code seeds; "none"; "auto": demo ones with others',
+    )
+    format: CodeFormat = Field(default="auto", description="Layout of the source")
+    license: str | None = Field(
+        default=None, description="SPDX licence of the source; unset: what the source says"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="Most usable code seeds to read; unset: all"
+    )
+    routes: tuple[Route, ...] = Field(
+        default=ROUTES,
+        min_length=1,
+        description='Who writes thoughts: "model", "grounded" (a run in view), "narrator" (rules)',
+    )
+    n_thoughts: int = Field(default=1, ge=1, description="Thoughts per program and model route")
+    n_round_trips: int = Field(
+        default=4, ge=0, description="Programs written from each thought, to test it; 0: none"
+    )
+    min_round_trip: float = Field(
+        default=0.5, ge=0, le=1, description="Least share of those that must pass the tests"
+    )
+    max_revisions: int = Field(
+        default=2, ge=0, description="How often a thought that failed is written anew"
+    )
+    n_predictions: int = Field(
+        default=2, ge=0, description="Output and input tasks per program, each"
+    )
+    temperature: float = Field(default=1.0, gt=0, description="Of thoughts and programs")
+    max_thought_tokens: int = Field(default=512, ge=1, description="Longest thought, tokens")
+    max_code_tokens: int = Field(default=256, ge=1, description="Longest program, tokens")
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="Stop after so many generated tokens; unset: no limit"
+    )
+
+    def back_translation(self, dialect: Dialect) -> BackTranslation:
+        """As :func:`~datagen.code.back_translate.back_translate` takes it."""
+        return BackTranslation(
+            dialect=dialect,
+            routes=self.routes,
+            n_thoughts=self.n_thoughts,
+            n_round_trips=self.n_round_trips,
+            min_round_trip=self.min_round_trip,
+            max_revisions=self.max_revisions,
+            thought=Sampling(temperature=self.temperature, max_tokens=self.max_thought_tokens),
+            code=Sampling(temperature=self.temperature, max_tokens=self.max_code_tokens),
+        )
+
+
+class SandboxSettings(_Section):
+    """Where programs run that seeds hold and models write."""
+
+    mode: SandboxMode = Field(
+        default="auto", description='"bubblewrap"; "weak": no walls; "auto": bubblewrap or refuse'
+    )
+    n_workers: int = Field(default=2, ge=1, description="Programs run side by side")
+    wall_s: float = Field(default=5.0, gt=0, description="Longest run of one program, seconds")
+    memory_mb: int = Field(default=512, ge=64, description="Most memory of one program, MiB")
+
+    def configure(self) -> None:
+        """Make these the settings of this process's sandbox."""
+        limits = Limits(wall_s=self.wall_s, cpu_s=math.ceil(self.wall_s), memory_mb=self.memory_mb)
+        configure_default(mode=self.mode, limits=limits, size=self.n_workers)
+
+
 class ExportSettings(_Section):
     """What goes into the datasets."""
 
@@ -270,6 +350,8 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     search: SearchSettings = SearchSettings()
     labels: LabelSettings = LabelSettings()
+    code: CodeSettings = CodeSettings()
+    sandbox: SandboxSettings = SandboxSettings()
     export: ExportSettings = ExportSettings()
     ray: RaySettings = RaySettings()
 
@@ -301,6 +383,21 @@ class Settings(_Section):
             price_prompt=self.engine.price_prompt,
             price_generated=self.engine.price_generated,
         )
+
+    def code_budget(self) -> Budget:
+        """Of back-translation."""
+        return Budget(
+            max_tokens=self.code.budget_tokens,
+            price_prompt=self.engine.price_prompt,
+            price_generated=self.engine.price_generated,
+        )
+
+    @property
+    def code_path(self) -> str | None:
+        """Where code seeds are read from: a path, :data:`BUNDLED`, or ``None`` for none."""
+        if self.code.path == AUTO:
+            return BUNDLED if self.seeds.path == BUNDLED else None
+        return None if self.code.path == NONE else self.code.path
 
     def measure_config(self) -> MeasureConfig:
         """As :func:`~datagen.measure.measure_traces` takes it."""

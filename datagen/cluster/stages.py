@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from datagen.code.run import back_translate_seeds
 from datagen.config import Settings
 from datagen.engines.protocol import Engine
 from datagen.journal import Journal
@@ -16,6 +17,7 @@ from datagen.judge import judge_traces
 from datagen.measure import measure_traces
 from datagen.search.budget import Progress
 from datagen.search.run import RunProgress, search_prefixes
+from datagen.verify.sandbox import default_sandbox
 
 Tables = Mapping[str, pl.DataFrame]
 """Tables by name; each has a column ``seed_id``."""
@@ -23,7 +25,7 @@ Tables = Mapping[str, pl.DataFrame]
 Snapshot = RunProgress | Progress
 """What a stage reports as it goes on; the search also counts its rollouts."""
 
-StageName = Literal["search", "critiques", "labels"]
+StageName = Literal["search", "critiques", "labels", "code_thoughts"]
 
 Stage = Callable[
     [Tables, Engine, Journal, Settings, Callable[[Snapshot], None]],
@@ -106,10 +108,33 @@ def labels(
     return made, found.progress
 
 
+def code_thoughts(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From ``code_seeds`` and ``executions`` to ``code_thoughts``; see :mod:`datagen.code.run`."""
+    settings.sandbox.configure()
+    found = back_translate_seeds(
+        tables["code_seeds"],
+        tables["executions"],
+        engine,
+        journal,
+        default_sandbox(),
+        config=settings.code.back_translation(settings.engine.dialect),
+        budget=settings.code_budget(),
+        on_progress=on_progress,
+    )
+    return {"code_thoughts": found.code_thoughts}, found.progress
+
+
 STAGES: Final[dict[StageName, Stage]] = {
     "search": search,
     "critiques": critiques,
     "labels": labels,
+    "code_thoughts": code_thoughts,
 }
 """Every stage that needs an engine."""
 

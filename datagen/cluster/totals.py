@@ -28,6 +28,7 @@ _LIMITS: Final[dict[StageName, dict[str, tuple[str, str]]]] = {
     "search": {"n_tokens": ("search", "budget_tokens"), "cost": ("search", "budget_cost")},
     "critiques": {"n_tokens": ("labels", "budget_tokens")},
     "labels": {"n_tokens": ("labels", "budget_tokens")},
+    "code_thoughts": {"n_tokens": ("code", "budget_tokens")},
 }
 """By stage: what counts against which setting."""
 

@@ -1,8 +1,10 @@
-r"""Makes questions with checkable answers for reinforcement learning out of seeds and rollouts.
+r"""Makes questions with checkable answers for reinforcement learning: seeds, and tasks about code.
 
 The surprising fact: the gold answer is written three times, because no two trainers read the same
 place: ``solution`` as ``$…$`` (TRL's rewards hand it to math-verify, which finds nothing in a bare
 ``(1,2)``), ``reward_model.ground_truth`` bare (verl) and ``answer`` bare (OpenRLHF, and people).
+About code, the ground truth is what the verifier runs (unit tests, as JSON), and the other two are
+one right answer; ``extra_info.verifier`` says which function of :mod:`datagen.verify` rewards it.
 """
 
 import re
@@ -20,8 +22,10 @@ _DOLLAR: Final = re.compile(r"(?<!\\)\$")
 _TEX: Final = re.compile(r"[\\{}]")
 
 
-def export_rl(seeds: pl.DataFrame, rollouts: pl.DataFrame) -> pl.DataFrame:
-    """Write one row for each seed whose gold answer can be verified.
+def export_rl(
+    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame
+) -> pl.DataFrame:
+    """Write one row for each seed whose gold answer can be verified, and each task about code.
 
     ``pass_rate`` is of completions of the bare question alone: those that go on from given steps
     say how hard the rest is, not the question. A completion that several searches share counts
@@ -31,13 +35,22 @@ def export_rl(seeds: pl.DataFrame, rollouts: pl.DataFrame) -> pl.DataFrame:
         seeds: table ``seeds``. A seed with a gold that no answer could be judged against is left
             out: it would reward nothing, or anything.
         rollouts: table ``rollouts``. Rollouts of other seeds are ignored.
+        code_tasks: table ``code_tasks``.
 
     Returns:
-        Table ``rl``, ordered by seed; ``extra_info.index`` counts the rows from 0. ``pass_rate`` is
-        null where ``n_rollouts``, the completions behind it, is 0.
+        Table ``rl``, ordered by seed or task; ``extra_info.index`` counts the rows from 0.
+        ``pass_rate`` is null where ``n_rollouts``, the completions behind it, is 0.
     """
+    about_words = seeds.join(_solutions(seeds), on=_GOLD).select(
+        *("seed_id", "source", "domain", "question", "solution", "answer", "verifier"),
+        gold="answer",
+    )
+    about_code = code_tasks.select(
+        *(pl.col("task_id").alias("seed_id"), "source", pl.lit("code").alias("domain")),
+        *("question", pl.col("answer").alias("solution"), "answer", "verifier", "gold"),
+    )
     return Rl.validate(
-        seeds.join(_solutions(seeds), on=_GOLD)
+        pl.concat([about_words, about_code])
         .join(_pass_rates(rollouts), on="seed_id", how="left")
         .sort("seed_id")
         .select(
@@ -48,13 +61,14 @@ def export_rl(seeds: pl.DataFrame, rollouts: pl.DataFrame) -> pl.DataFrame:
             "answer",
             _data_source().alias("data_source"),
             pl.col("domain").alias("ability"),
-            pl.struct(pl.lit("rule").alias("style"), pl.col("answer").alias("ground_truth")).alias(
+            pl.struct(pl.lit("rule").alias("style"), pl.col("gold").alias("ground_truth")).alias(
                 "reward_model"
             ),
             pl.struct(
                 pl.int_range(pl.len(), dtype=pl.Int64).alias("index"),
                 pl.lit("train").alias("split"),
                 "seed_id",
+                "verifier",
                 "pass_rate",
                 pl.col("n_rollouts").fill_null(0),
             ).alias("extra_info"),

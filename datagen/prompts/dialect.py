@@ -6,6 +6,7 @@ worded otherwise are never found again.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -21,10 +22,19 @@ from datagen.engines.protocol import (
 )
 from datagen.errors import ConfigError
 from datagen.factors.taxonomy import Factor
-from datagen.prompts import critique, instruct, instruct_critique, native, sloppy
+from datagen.prompts import (
+    code,
+    critique,
+    instruct,
+    instruct_code,
+    instruct_critique,
+    native,
+    sloppy,
+)
+from datagen.prompts.code import ThoughtJob
 from datagen.prompts.reading import Opinion, Reading, StepSurprisal, text_of
 from datagen.traces.markup import THINK_START
-from datagen.traces.model import Trace
+from datagen.traces.model import Step, Trace
 from schemas import JudgeName
 
 PromptStyle = Literal["native", "instruct"]
@@ -95,6 +105,26 @@ class Dialect(Protocol):
         """Read a critique; one that was cut off has not come to its verdict."""
         ...
 
+    def thought_request(
+        self, job: ThoughtJob, *, sampling: Sampling, sample_idx: int
+    ) -> CompletionRequest:
+        """Ask for the thought that leads to a given program."""
+        ...
+
+    def read_thought(self, completion: Completion) -> tuple[Step, ...] | None:
+        """Its steps; ``None`` if there is none, or it does not come to its end."""
+        ...
+
+    def code_requests(
+        self, question: str, thought: Sequence[Step], n: int, *, sampling: Sampling
+    ) -> list[CompletionRequest]:
+        """Ask ``n`` times for code, from question and thought (it may be empty) alone."""
+        ...
+
+    def read_code(self, completion: Completion) -> str | None:
+        """The code; ``None`` if there is none, or it was cut off."""
+        ...
+
     def summary_request(self, trace: Trace) -> CompletionRequest:
         """Ask for a short neutral summary of a trace.
 
@@ -122,6 +152,10 @@ class Native:
     score_request = staticmethod(native.score_request)
     read_score = staticmethod(native.read_score)
     critique_prompt = staticmethod(critique.critique_prompt)
+    thought_request = staticmethod(code.thought_request)
+    read_thought = staticmethod(code.read_thought)
+    code_requests = staticmethod(code.code_requests)
+    read_code = staticmethod(code.read_code)
 
     def read_rollout(self, completion: Completion, state: Trace) -> Reading:
         """Read a completion of ``state``, which tagged text does not tell again."""
@@ -169,13 +203,22 @@ class Instruct:
     score_request = staticmethod(instruct.score_request)
     read_score = staticmethod(instruct.read_score)
     critique_prompt = staticmethod(instruct_critique.critique_prompt)
+    thought_request = staticmethod(instruct_code.thought_request)
+    read_thought = staticmethod(instruct_code.read_thought)
+    code_requests = staticmethod(instruct_code.code_requests)
+    read_code = staticmethod(instruct_code.read_code)
     summary_request = staticmethod(instruct.summary_request)
     read_summary = staticmethod(instruct.read_summary)
 
     @property
     def fingerprint(self) -> str:
         """Version of the form, and a hash of all that is said around it."""
-        words = "\0".join([instruct.TASK, instruct.SUMMARY_TASK, instruct_critique.TASK])
+        words = "\0".join(
+            [
+                *(instruct.TASK, instruct.SUMMARY_TASK, instruct_critique.TASK),
+                *(instruct_code.THOUGHT_TASK, instruct_code.CODE_TASK),
+            ]
+        )
         return f"instruct-1-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
 
     def read_critique(self, completion: Completion, trace: Trace) -> Opinion:

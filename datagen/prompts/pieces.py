@@ -150,8 +150,13 @@ def to_answer(pieces: Sequence[Piece]) -> list[Piece]:
         rest = _REST_OF_BOX.match(words, end)
         words = words[: rest.end() if rest else end].strip()
     else:
-        words = _GOODBYE.sub("", words).strip() or words
+        words = before_goodbye(words)
     return [*pieces[:at], replace(pieces[at], step=Step(words, Factor.ANSWER))]
+
+
+def before_goodbye(text: str) -> str:
+    """The last step's words without what a model says, or fences, behind them; never nothing."""
+    return _GOODBYE.sub("", text).strip() or text
 
 
 def box_end(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from schemas import Contract, Prm, RawRollout, Rl, Sft, Trace
+from schemas import CodeThought, Contract, Prm, RawRollout, Rl, Sft, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,11 @@ def _all_steps() -> pl.Expr:
     return pl.col("question").str.len_chars() + steps + pl.col("tail").str.len_chars()
 
 
+def _code() -> pl.Expr:
+    steps = pl.col("steps").list.eval(pl.element().str.len_chars() + 1).list.sum()
+    return pl.col("question").str.len_chars() + steps + pl.col("code").str.len_chars()
+
+
 CONFIGS: Final[dict[str, Config]] = {
     "sft": Config(
         Sft,
@@ -72,7 +77,7 @@ CONFIGS: Final[dict[str, Config]] = {
     ),
     "rl": Config(
         Rl,
-        "reinforcement learning; questions with a gold answer and their pass rate",
+        "reinforcement learning; questions with a gold answer or unit tests, and their pass rate",
         _chat("prompt"),
     ),
     "traces": Config(
@@ -84,6 +89,11 @@ CONFIGS: Final[dict[str, Config]] = {
         RawRollout,
         "analysis; every verified completion as it was drawn, with its outcome, before any choice",
         _all_steps,
+    ),
+    "code_thoughts": Config(
+        CodeThought,
+        "analysis; thoughts that lead to programs, each claim with what a run says of it",
+        _code,
     ),
 }
 """Every config by name, in the order of the card; the first one that has rows is the default."""

@@ -54,11 +54,12 @@ class Lineage:
         return tuple(sorted({source.license for source in self.sources}))
 
 
-def seed_sources(seeds: pl.DataFrame) -> tuple[SeedSource, ...]:
+def seed_sources(*tables: pl.DataFrame) -> tuple[SeedSource, ...]:
     """Count the seeds of each source and licence.
 
     Args:
-        seeds: table ``seeds``.
+        tables: ``seeds``, ``code_seeds``, or both.
     """
+    seeds = pl.concat([table.select("source", "license") for table in tables])
     counts = seeds.group_by("source", "license").len().sort("source", "license")
     return tuple(SeedSource(*row) for row in counts.iter_rows())

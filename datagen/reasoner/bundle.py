@@ -1,9 +1,10 @@
-"""Write the bundled seeds: ``python -m datagen.reasoner.bundle``.
+"""Write the bundled seeds, of thoughts and of code: ``python -m datagen.reasoner.bundle``.
 
 They stand in for human seeds, so that the pipeline can be tried with nothing at hand. No person
 wrote them: each thought comes from the world's own writer, makes a mistake now and then, notices it
 and repairs it, as people's thoughts do. Numbers of events are balanced, and the problem rides in
-``meta``, where the oracle finds it.
+``meta``, where the oracle finds it. The functions are of kinds that the reasoner was never trained
+on.
 """
 
 import json
@@ -11,13 +12,17 @@ import random
 from pathlib import Path
 from typing import Final
 
+from datagen.reasoner.functions import Function, unseen_functions
 from datagen.reasoner.thoughts import Temper, write_trace
 from datagen.reasoner.world import MAX_EVENTS, MIN_EVENTS, Problem, draw_problem
 from datagen.traces.markup import render_thought
 
 SEEDS: Final = Path(__file__).with_name("seeds.jsonl")
+CODE_SEEDS: Final = Path(__file__).with_name("code_seeds.jsonl")
 N_SEEDS: Final = 65
+N_CODE_SEEDS: Final = 24
 _RNG_SEED: Final = 20_000_003
+_CODE_RNG_SEED: Final = 20_000_005
 
 
 def bundled_seeds() -> str:
@@ -43,6 +48,29 @@ def bundled_seeds() -> str:
     return "\n".join(lines) + "\n"
 
 
+def bundled_code_seeds() -> str:
+    """The file's text: one JSON object a line."""
+    functions = unseen_functions(N_CODE_SEEDS, seed=_CODE_RNG_SEED)
+    rows = (
+        {"seed_id": f"world-code-{idx:03d}", **code_seed(function)}
+        for idx, function in enumerate(functions)
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def code_seed(function: Function) -> dict[str, object]:
+    """A function of the world in the fields of a code seed."""
+    return {
+        "question": function.question,
+        "code": function.code,
+        "entry_point": function.name,
+        "tests": function.tests,
+        "calls": list(function.calls),
+        "license": "Apache-2.0",
+        "source": "datagen-world",
+    }
+
+
 def problem_of(meta: str) -> Problem:
     """The world problem behind a bundled seed, from its ``meta`` column.
 
@@ -57,3 +85,4 @@ def problem_of(meta: str) -> Problem:
 
 if __name__ == "__main__":
     SEEDS.write_text(bundled_seeds(), encoding="utf-8")
+    CODE_SEEDS.write_text(bundled_code_seeds(), encoding="utf-8")

@@ -15,7 +15,7 @@ from datagen.prompts.native import QUESTION
 from datagen.traces.markup import MARKUP_TOKENS
 
 END: Final = "<|end|>"
-VOCAB_SIZE: Final = 1024
+VOCAB_SIZE: Final = 1280
 
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}"

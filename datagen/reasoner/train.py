@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from datagen.prompts.critique import critique_prompt
 from datagen.prompts.native import QUESTION
+from datagen.reasoner.code_documents import code_document
 from datagen.reasoner.critiques import write_critique
 from datagen.reasoner.thoughts import Temper, write_trace
 from datagen.reasoner.tokenizer import END, train_tokenizer
@@ -35,8 +36,11 @@ _TAGS = re.compile("|".join(map(re.escape, MARKUP_TOKENS)))
 _IGNORED: Final = -100
 
 
-CRITIQUE_SHARE: Final = 0.5
-"""Share of the documents that are critiques; the others are thoughts."""
+CODE_SHARE: Final = 0.6
+"""Share of the documents that are about functions; the others are about word problems."""
+
+CRITIQUE_SHARE: Final = 0.4
+"""Share of the documents about word problems that are critiques; the others are thoughts."""
 
 _CRITICISED: Final = Temper(slip=0.2, notice=0.35)
 """Who writes the thoughts that are criticised: careless enough that most hold an error."""
@@ -44,6 +48,9 @@ _CRITICISED: Final = Temper(slip=0.2, notice=0.35)
 
 def document(rng: random.Random, temper: Temper) -> tuple[str, str]:
     """One training document as ``(prompt, completion)``."""
+    if rng.random() < CODE_SHARE:
+        prompt, completion = code_document(rng)
+        return prompt, completion + END
     problem = draw_problem(rng)
     if rng.random() < CRITIQUE_SHARE:
         trace = write_trace(problem, rng, temper=_CRITICISED)
