@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint dev clean
+.PHONY: help run test check lint dev clean sandbox
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,13 +26,19 @@ $(VLLM): $(READY) datagen/engines/vllm/install.py
 	$(BIN)/python -m datagen.engines.vllm.install --quiet $(PIP_ARGS)
 	@touch $@
 
-run: $(READY)  ## seeds in, datasets out: the demo run, into out/
+# Programs that models write run in bubblewrap; root is spared the typing.
+sandbox:
+	@command -v bwrap >/dev/null || { test "`id -u`" = 0 && command -v apt-get >/dev/null \
+	  && { apt-get update -qq; apt-get install -y -qq bubblewrap >/dev/null; } ; } \
+	  || { echo "bubblewrap is missing, in which programs are run. On Debian: apt install bubblewrap"; exit 1; }
+
+run: $(READY) sandbox  ## seeds in, datasets out: the demo run, into out/
 	$(BIN)/datagen run --out out
 
-test: $(READY) $(VLLM)  ## every test
+test: $(READY) $(VLLM) sandbox  ## every test
 	$(BIN)/python -m pytest
 
-check: $(READY) lint  ## lint, types and the fast tests
+check: $(READY) sandbox lint  ## lint, types and the fast tests
 	$(BIN)/python -m pytest -m 'not slow'
 
 lint: $(READY)

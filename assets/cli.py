@@ -166,6 +166,53 @@ def bench_engine(
     run_engine_bench(console, out=out, kind=kind, shape=shape, quick=quick, json_path=json_path)
 
 
+@bench.command("code")
+@click.option("--quick", is_flag=True, help="About a minute; wide intervals.")
+@click.option("--functions", type=click.IntRange(min=1), help="How many to write thoughts about.")
+@click.option(
+    "--humaneval",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of HumanEval's format, for the narrator; no rows are shipped.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings, a datagen.toml.")
+@click.option("--engine", "kind", type=click.Choice(["transformers", "vllm"]), help="Engine.")
+@click.option("--model", metavar="MODEL", help="Model folder or Hub name; default: embedded.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/bench"), show_default=True
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+def bench_code(
+    quick: bool,
+    functions: int | None,
+    humaneval: Path | None,
+    config: Path | None,
+    kind: Literal["transformers", "vllm"] | None,
+    model: str | None,
+    out: Path,
+    json_path: Path | None,
+) -> None:
+    """Code: are thoughts verified, are their claims true, are planted errors found?
+
+    Runs on functions of the embedded reasoner's world that it was not trained on. A run that was
+    interrupted goes on from its journal in the output folder.
+    """
+    settings = load_settings(config, engine={"kind": kind, "model": model})
+    _quieten_transformers()
+    from assets.code_bench import run_code_bench
+
+    run_code_bench(
+        console,
+        settings,
+        out=out,
+        quick=quick,
+        n_functions=functions,
+        humaneval=humaneval,
+        json_path=json_path,
+    )
+
+
 cli.add_command(journal)
 
 

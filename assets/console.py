@@ -1,6 +1,7 @@
 """What ``datagen run`` shows: a bar while it works, a table at the end."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,12 +15,15 @@ from rich.text import Text
 from assets.parquet_io import CONTRACT_OF
 from datagen.config import EMBEDDED, Settings
 from datagen.errors import ConfigError
+from datagen.publish.statistics import code_statistics
 from datagen.search.budget import Progress as EngineProgress
 from datagen.search.run import RunProgress
 from datagen.show import Tables
+from schemas.vocabulary import CODE_TASKS
 
 _SHOWN = ("seeds", "quarantine", "prefixes", "traces", "probes", "step_labels", "trace_labels")
 _DATASETS = ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces", "raw_rollouts")
+_CODE = ("code_seeds", "executions", "code_tasks", "code_thoughts")
 _PLAIN_EVERY_S = 10.0
 
 
@@ -112,14 +116,17 @@ def load_tables(out: Path) -> Tables:
     Raises:
         ConfigError: if there has been no run in this folder.
     """
-    later = ("traces", "step_labels", "probes", "trace_labels", "critiques")
+    later = ("traces", "step_labels", "probes", "trace_labels", "critiques", *_CODE)
     made = {name: _table(out, name) for name in later if _path(out, name).exists()}
-    return Tables(
-        prefixes=_table(out, "prefixes"),
-        nodes=_table(out, "nodes"),
-        rollouts=_table(out, "rollouts"),
-        **made,
-    )
+    # Programs are worth showing before, or without, any search.
+    has_code = "code_seeds" in made and made["code_seeds"].height > 0
+    searched = {
+        name: CONTRACT_OF[name].empty()
+        if has_code and not _path(out, name).exists()
+        else _table(out, name)
+        for name in ("prefixes", "nodes", "rollouts")
+    }
+    return Tables(**searched, **made)
 
 
 def _path(out: Path, name: str) -> Path:
@@ -155,6 +162,8 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
 
     refused = frames["quarantine"].height
     row("seeds", f"{frames['seeds'].height:,}", f"{refused:,} rows refused" if refused else "")
+    for cells in _code_rows(out):
+        row(*cells)
     row("rollouts", f"{rollouts.height:,}", f"{n_unread:,} unverifiable, {n_cut:,} truncated")
     rate = f"{n_right / decided:.1%}" if decided else "none verified"
     row("pass rate", rate, f"{n_right:,} right, {n_wrong:,} wrong")
@@ -168,6 +177,8 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     for name in _DATASETS:
         # The table is called so because ``rollouts`` is another one; the dataset is not.
         row(f"dataset {name.removeprefix('raw_')}", f"{frames[name].height:,}", "rows")
+    if (thoughts := _table(out, "code_thoughts")).height:
+        row("dataset code_thoughts", f"{thoughts.height:,}", "rows")
     if display.search:
         row("search", f"{display.search.engine.seconds:.0f} s", figures_of(display.search))
     row("in all", f"{time.monotonic() - display.began:.0f} s")
@@ -186,3 +197,19 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     folder = (out / "published").resolve()
     parts.append(Text(f'\nload_dataset("{folder}", "prm", split="train")', style="bold green"))
     return Group(*parts)
+
+
+def _code_rows(out: Path) -> Iterator[tuple[str, str, str]]:
+    """Name, figure and note of what there is about code; nothing if there are no code seeds."""
+    seeds, runs, tasks, thoughts = (_table(out, name) for name in _CODE)
+    if seeds.is_empty():
+        return
+    yield "code seeds", f"{seeds.height:,}", f"{runs.height:,} runs recorded"
+    kinds = dict(tasks.group_by("kind").len().iter_rows())
+    told = ", ".join(f"{kinds[kind]:,} {kind}" for kind in CODE_TASKS if kind in kinds)
+    yield "code tasks", f"{tasks.height:,}", told
+    found = code_statistics(thoughts)
+    verified = f"{found.n_verified / found.n_thoughts:.1%} verified, " if found.n_thoughts else ""
+    n_false, _ = found.claims["contradicted"]
+    note = f"{verified}{n_false:,} contradicted claims in verified thoughts"
+    yield "code thoughts", f"{found.n_thoughts:,}", note

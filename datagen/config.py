@@ -432,7 +432,7 @@ def _toml(value: Any) -> str:
         case str():
             return f'"{value}"'
         case tuple():
-            return f"[{', '.join(map(str, value))}]"
+            return f"[{', '.join(map(_toml, value))}]"
         case _:
             return str(value)
 

@@ -15,7 +15,7 @@ from schemas import ContractError
 
 REPO = Path(__file__).parents[1]
 NAMES = """
-seeds quarantine prefixes rollouts nodes traces measured_traces critiques probes step_labels
+seeds code_seeds quarantine executions code_tasks code_thoughts prefixes rollouts nodes traces measured_traces critiques probes step_labels
 trace_labels sft sft_plain prm prm_verified rl raw_rollouts published
 """.split()  # noqa: SIM905
 
@@ -51,9 +51,14 @@ def test_every_named_asset_exists_with_its_dependencies():
     assert parents("measured_traces") == {"traces", "rollouts"}
     assert parents("critiques") == {"measured_traces"}
     for name in ("probes", "step_labels", "trace_labels"):
-        assert parents(name) == {"measured_traces", "traces", "rollouts", "critiques"}
-    assert parents("prm") == {"measured_traces", "step_labels"}
-    assert parents("prm_verified") == {"prm", "trace_labels"}
+        measured = {"measured_traces", "traces", "rollouts", "critiques"}
+        assert parents(name) == {*measured, "code_thoughts"}
+    assert parents("executions") == {"code_seeds"}
+    assert parents("code_thoughts") == parents("code_tasks") == {"code_seeds", "executions"}
+    about_code = {"code_thoughts", "code_tasks"}
+    assert parents("traces") == {"seeds", "prefixes", "rollouts", *about_code}
+    assert parents("prm") == {"measured_traces", "traces", "step_labels", "code_thoughts"}
+    assert parents("prm_verified") == {"prm", "trace_labels", "code_thoughts"}
 
 
 @pytest.mark.slow

@@ -384,6 +384,7 @@ def test_rl_row_says_the_gold_to_every_kind_of_trainer() -> None:
                 "index": 0,
                 "split": "train",
                 "seed_id": "a",
+                "verifier": "numeric",
                 "pass_rate": None,
                 "n_rollouts": 0,
             },

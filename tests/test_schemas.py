@@ -219,12 +219,73 @@ GOOD: dict[str, Row] = {
             "index": 0,
             "split": "train",
             "seed_id": "gsm-1",
+            "verifier": "math",
             "pass_rate": 0.5,
             "n_rollouts": 8,
         },
     },
 }
 
+GOOD["executions"] = {
+    "seed_id": "double",
+    "call": "double(3)",
+    "returned": "6",
+    "raised": None,
+    "complete": True,
+    "n_moments": 2,
+    "run": "double(3)\ndouble(3) returns 6\n",
+    "record": "{}",
+}
+GOOD["code_thoughts"] = {
+    "thought_id": "a1",
+    "seed_id": "double",
+    "route": "model",
+    "thought_idx": 0,
+    "attempt": 1,
+    "revises": "a0",
+    "question": "Double a number.",
+    "code": "def double(x):\n    return 2 * x\n",
+    "steps": ["so double(3) returns 6"],
+    "factors": ["CheckResult"],
+    "step_checks": ["checked"],
+    "claims": [
+        {
+            "step_idx": 0,
+            "kind": "returns",
+            "text": "double(3) returns 6",
+            "subject": "double(3)",
+            "value": "6",
+            "verdict": "holds",
+            "actual": "6",
+        }
+    ],
+    "first_error": -1,
+    "leak": None,
+    "n_round_trips": 4,
+    "n_passed": 3,
+    "n_bare": 4,
+    "n_bare_passed": 1,
+    "sufficiency": 0.5,
+    "regenerated": "def double(x):\n    return x\n",
+    "verified": True,
+    "reasons": [],
+    "n_tokens": 20,
+    "engine": "toy",
+    "completion_key": "key",
+}
+GOOD["code_tasks"] = {
+    "task_id": "double/output.0",
+    "seed_id": "double",
+    "source": "functions.jsonl",
+    "license": "MIT",
+    "kind": "output",
+    "question": "What does double(3) return?",
+    "steps": ["so double(3) returns 6"],
+    "factors": ["CheckResult"],
+    "answer": "6",
+    "gold": "6",
+    "verifier": "python_output",
+}
 GOOD["probes"] = GOOD["rollouts"] | {"node_id": None, "algorithm": "first_error"}
 GOOD["raw_rollouts"] = GOOD["rollouts"] | {"question": "How many apples?"}
 
@@ -400,7 +461,19 @@ BAD: list[tuple[str, str, Row]] = [
     ("prm", "one_label_and_score_per_step", {"labels": [True]}),
     ("prm", "one_label_and_score_per_step", {"step_scores": []}),
     ("prm", "prompt|regex", {"prompt": "How many apples?"}),
-    ("rl", "solution|regex", {"solution": "18"}),
+    ("rl", "formulas_in_dollars", {"solution": "18"}),
+    ("rl", "formulas_in_dollars", {"solution": "$18$."}),
+    ("rl", "solution|min_length", {"solution": ""}),
+    ("code_thoughts", "one_entry_per_step", {"factors": []}),
+    ("code_thoughts", "one_entry_per_step", {"step_checks": []}),
+    ("code_thoughts", "verified_without_reasons", {"reasons": ["it fails"]}),
+    ("code_thoughts", "verified_without_reasons", {"verified": False}),
+    ("code_thoughts", "verified_means_no_false_claim", {"first_error": 0}),
+    ("code_thoughts", "verified_means_no_false_claim", {"leak": "the code"}),
+    ("code_thoughts", "counts_within_samples", {"n_passed": 5}),
+    ("code_thoughts", "counts_within_samples", {"n_bare_passed": 5}),
+    ("code_thoughts", "step_checks|inner_one_of", {"step_checks": ["maybe"]}),
+    ("code_tasks", "one_factor_per_step", {"factors": []}),
     ("rl", "prompt|min_length", {"prompt": []}),
     ("rl", "reward_model|inner_style_nullability", {"reward_model": {"ground_truth": "18"}}),
 ]
@@ -712,7 +785,8 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
         *("seeds", "code_seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces"),
-        *("critiques", "probes", "step_labels", "trace_labels", "sft", "prm", "rl", "raw_rollouts"),
+        *("critiques", "probes", "step_labels", "trace_labels"),
+        *("executions", "code_thoughts", "code_tasks", "sft", "prm", "rl", "raw_rollouts"),
     ]
     for table, contract in CONTRACTS.items():
         assert issubclass(contract, Contract)

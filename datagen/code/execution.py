@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from datagen.code.tracer import ELIDED, normalised, trace_call
 
@@ -146,13 +146,13 @@ class Execution:
 
 
 def function_of(code: str, name: str) -> ast.FunctionDef | None:
-    """The definition of ``name`` in ``code``, wherever it stands; the last if there are several."""
-    found = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.FunctionDef) and node.name == name
-    ]
-    return found[-1] if found else None
+    """The definition of ``name`` in ``code``: the last at top level, or else the last anywhere."""
+    tree = ast.parse(code)
+    for nodes in (tree.body, ast.walk(tree)):
+        found = [n for n in nodes if isinstance(n, ast.FunctionDef) and n.name == name]
+        if found:
+            return found[-1]
+    return None
 
 
 def _loops(body: Sequence[ast.stmt]) -> Iterator[Loop]:
@@ -161,19 +161,20 @@ def _loops(body: Sequence[ast.stmt]) -> Iterator[Loop]:
             parts: list[ast.AST] = [node.target] if isinstance(node, ast.For) else []
             names = dict.fromkeys(n for part in [*parts, *node.body] for n in _assigned(part))
             yield Loop(node.lineno, node.body[-1].end_lineno or node.lineno, tuple(names))
+            yield from _loops(node.orelse)
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            for _, value in ast.iter_fields(node):
-                if isinstance(value, list):
-                    yield from _loops([v for v in value if isinstance(v, ast.stmt)])
-                    for handler in value:
-                        if isinstance(handler, ast.ExceptHandler):
-                            yield from _loops(handler.body)
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.stmt):
+                    yield from _loops([child])
+                elif isinstance(child, ast.ExceptHandler | ast.match_case):
+                    yield from _loops(child.body)
 
 
 _MUTATORS: Final = frozenset(
     {
         *("append", "extend", "insert", "add", "update", "setdefault"),
-        *("pop", "remove", "discard", "clear", "sort", "reverse"),
+        *("pop", "popitem", "remove", "discard", "clear", "sort", "reverse"),
+        *("difference_update", "intersection_update", "symmetric_difference_update"),
     }
 )
 
@@ -185,15 +186,22 @@ def _assigned(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name(id=name, ctx=ast.Store()):
             yield name
-        case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store()):
-            yield name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
-            if method in _MUTATORS:
-                yield name
+        case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()):
+            yield from _changed(value)
+        case ast.Call(func=ast.Attribute(value=value, attr=method)) if method in _MUTATORS:
+            yield from _changed(value)
         case _:
             pass
     for child in ast.iter_child_nodes(node):
         yield from _assigned(child)
+
+
+def _changed(node: ast.expr) -> Iterator[str]:
+    """The variable whose value ``node`` is, or is inside of: ``grid`` of ``grid[0][1]``."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
 
 
 def executions_of(code: str, traces: Sequence[Mapping[str, Any]]) -> tuple[Execution, ...]:
@@ -230,13 +238,22 @@ def is_known(value: str | None) -> bool:
 
 
 def same_value(left: str, right: str) -> bool:
-    """Whether two ``repr`` texts stand for equal plain data; ``True`` is not 1, and nan is nan."""
+    """Whether two ``repr`` texts stand for equal plain data.
+
+    ``True`` is not 1, nan is nan, and floats may differ by rounding, within lists and tuples too.
+    """
     if left == right:
         return True
     try:
-        a, b = ast.literal_eval(left), ast.literal_eval(right)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return _same(ast.literal_eval(left), ast.literal_eval(right))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False
+
+
+def _same(a: Any, b: Any) -> bool:
+    if type(a) is type(b) and isinstance(a, list | tuple):
+        items = zip(cast(Sequence[Any], a), cast(Sequence[Any], b), strict=False)
+        return len(cast(Sequence[Any], a)) == len(b) and all(_same(x, y) for x, y in items)
     if isinstance(a, bool) != isinstance(b, bool):
         return False
     if isinstance(a, float) or isinstance(b, float):

@@ -15,7 +15,7 @@ import polars as pl
 from datagen.verify import gold_is_parseable
 from datagen.verify.notation import undress
 from datagen.verify.text import read_choice
-from schemas import Rl
+from schemas import CodeTask, Rl
 
 _GOLD: Final = ("answer", "verifier")
 _DOLLAR: Final = re.compile(r"(?<!\\)\$")
@@ -23,7 +23,7 @@ _TEX: Final = re.compile(r"[\\{}]")
 
 
 def export_rl(
-    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame
+    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Write one row for each seed whose gold answer can be verified, and each task about code.
 
@@ -35,7 +35,7 @@ def export_rl(
         seeds: table ``seeds``. A seed with a gold that no answer could be judged against is left
             out: it would reward nothing, or anything.
         rollouts: table ``rollouts``. Rollouts of other seeds are ignored.
-        code_tasks: table ``code_tasks``.
+        code_tasks: table ``code_tasks``, if there is any.
 
     Returns:
         Table ``rl``, ordered by seed or task; ``extra_info.index`` counts the rows from 0.
@@ -45,7 +45,8 @@ def export_rl(
         *("seed_id", "source", "domain", "question", "solution", "answer", "verifier"),
         gold="answer",
     )
-    about_code = code_tasks.select(
+    tasks = CodeTask.empty() if code_tasks is None else code_tasks
+    about_code = tasks.select(
         *(pl.col("task_id").alias("seed_id"), "source", pl.lit("code").alias("domain")),
         *("question", pl.col("answer").alias("solution"), "answer", "verifier", "gold"),
     )

@@ -7,6 +7,7 @@ was cut off stays unread. A model that solves a problem in a form of its own has
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from datagen.engines.protocol import Completion
 from datagen.factors.taxonomy import Factor
@@ -23,6 +24,9 @@ from datagen.prompts.tag_lines import (
 from datagen.traces.markup import THINK_END, THINK_START
 from datagen.traces.model import Trace
 from datagen.verify.extract import extract_answer
+from datagen.verify.programs import extract_program, what_it_defines
+
+_FENCE: Final = "```"
 
 
 def read_rollout(completion: Completion, state: Trace) -> Reading:
@@ -100,10 +104,17 @@ def _visible(text: str) -> str:
     for final in finals:
         if final.strip() and extract_answer(THINK_END + final) is not None:
             return THINK_END + final
+    if _FENCE in behind and _is_program(behind):  # which needs no box
+        return THINK_END + behind
     if thought is None and not is_tagged:
         return text
     found = extract_answer(behind)
     return behind if found and found.rule in ("boxed", "hashes", "stated") else THINK_START
+
+
+def _is_program(text: str) -> bool:
+    found = extract_program(THINK_END + text)
+    return found is not None and what_it_defines(found.answer) == 2
 
 
 def _final(pieces: Sequence[Piece]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from datagen.publish.code import about_code
 from datagen.publish.configs import CONFIGS
 from datagen.publish.figures import figures
 from datagen.publish.lineage import Lineage
@@ -25,6 +26,11 @@ _WHAT: Final = """\
 Reasoning traces grown from human-written chains of thought. Human thoughts were cut off after \
 some of their steps, a model went on from there many times, and every final answer was compared \
 with the gold answer. Right and wrong endings are both kept."""
+
+_CODE: Final = """\
+Thoughts that lead to programs, found from the programs: each was written for a question whose \
+code was known, and every value that it names was compared with a run of that code. Those that \
+failed are kept, with the reason."""
 
 _LABELS: Final = """\
 Steps are labelled by where their trace most probably went wrong first, given how often the model, \
@@ -94,17 +100,26 @@ def card(
         MARK,
         f"# {line(title)}",
         *(f"> **Note:** {' '.join(note.split())}" for note in lineage.notes),
-        f"{_WHAT} {_LABELS}" if "prm" in tables else _WHAT,
+        _what(tables),
         _configs(tables, tuple(empty)),
         _loading(tuple(tables), repo_id or "OWNER/NAME"),
         _training(tables, longest_tokens or {}),
         figures(tables),
+        about_code(tables),
         _lineage(lineage),
         section("Where each step comes from", _PROVENANCE) if "traces" in tables else "",
         section("Known limits", bullets(_LIMITS)),
         _license(lineage),
     )
     return "\n" + "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _what(tables: Mapping[str, pl.DataFrame]) -> str:
+    """What the data is; where there are only thoughts about code, nothing of human ones."""
+    has_code = "code_thoughts" in tables
+    words = not has_code or "rollouts" in tables
+    labels = f" {_LABELS}" if "prm" in tables else ""
+    return "\n\n".join(([f"{_WHAT}{labels}"] if words else []) + ([_CODE] if has_code else []))
 
 
 def _configs(tables: Mapping[str, pl.DataFrame], empty: tuple[str, ...]) -> str:
@@ -176,7 +191,7 @@ def _lineage(lineage: Lineage) -> str:
     return section(
         "Lineage",
         table(("what", "value"), made),
-        table(("source of human seeds", "licence", "seeds"), seeds) if seeds else "",
+        table(("source of seeds", "licence", "seeds"), seeds) if seeds else "",
     )
 
 
@@ -188,8 +203,6 @@ def _license(lineage: Lineage) -> str:
     counts = ", ".join(f"{line(name) or 'unnamed'} ({n:,})" for name, n in n_seeds.items())
     return section(
         "Licence",
-        f"The human seeds, by licence: {counts}."
-        if counts
-        else "No licence of seeds was recorded.",
+        f"The seeds, by licence: {counts}." if counts else "No licence of seeds was recorded.",
         "The terms of the model that wrote the other steps may add to that.",
     )

@@ -32,7 +32,8 @@ def _traces(traces: pl.DataFrame) -> str:
     n_wrong = found.outcomes.get("wrong", 0)
     n_steps = sum(found.factors.values())
     facts = [
-        f"{n_generated:,} generated and {found.n_human:,} human traces",
+        f"{n_generated:,} generated and {found.n_human:,} human traces"
+        + (f", and {found.n_code:,} about code" if found.n_code else ""),
         f"Steps per trace: median {found.median_steps:g}, at most {found.max_steps:,}",
     ]
     if n_generated:

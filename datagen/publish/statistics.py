@@ -11,14 +11,19 @@ from typing import Any
 import polars as pl
 
 from datagen.publish.configs import CONFIGS
+from schemas.vocabulary import CLAIM_VERDICTS, ROUTES
 
 
 @dataclass(frozen=True, slots=True)
 class TraceStatistics:
-    """Of table ``traces``; all but ``n_human`` and the steps count generated traces only.
+    """Of table ``traces``; all but the first two and the steps count generated traces only.
+
+    Generated traces end in a rollout. Those about code do not: they were revised until they were
+    right, or made from a run, so their outcomes would say nothing of how good the model is.
 
     Attributes:
         n_human: traces that a person wrote to the end.
+        n_code: traces about code.
         n_correct: traces that ended right.
         n_decided: traces that ended right or wrong.
         outcomes: outcome → traces, most frequent first.
@@ -28,6 +33,7 @@ class TraceStatistics:
     """
 
     n_human: int
+    n_code: int
     n_correct: int
     n_decided: int
     outcomes: Mapping[str, int]
@@ -76,16 +82,58 @@ class QuestionStatistics:
     n_always_solved: int
 
 
+@dataclass(frozen=True, slots=True)
+class CodeStatistics:
+    """Of table ``code_thoughts``. A thought that failed and was revised has several rows.
+
+    Attributes:
+        n_rows: rows.
+        n_verified_rows: rows that passed every check.
+        n_contradicted_rows: rows with a claim that a run contradicts.
+        routes: route → (thoughts, thoughts of which some row is verified, rows), in the order of
+            the vocabulary.
+        claims: verdict → (claims of verified rows, claims of all rows), in the order of the
+            vocabulary, without gaps.
+        round_trip_rate: mean share of programs written from question and thought that pass, of the
+            rows with both kinds of programs; ``None`` if there are none.
+        bare_rate: the same of programs written from the question alone.
+        sufficiency: the mean difference of the two.
+        n_round_trip_rows: the rows that these three are of.
+    """
+
+    n_rows: int
+    n_verified_rows: int
+    n_contradicted_rows: int
+    routes: Mapping[str, tuple[int, int, int]]
+    claims: Mapping[str, tuple[int, int]]
+    round_trip_rate: float | None
+    bare_rate: float | None
+    sufficiency: float | None
+    n_round_trip_rows: int
+
+    @property
+    def n_thoughts(self) -> int:
+        """Thoughts, however often they were revised."""
+        return sum(thoughts for thoughts, _, _ in self.routes.values())
+
+    @property
+    def n_verified(self) -> int:
+        """Thoughts of which some row is verified."""
+        return sum(verified for _, verified, _ in self.routes.values())
+
+
 def trace_statistics(traces: pl.DataFrame) -> TraceStatistics:
     """Count a table ``traces`` that has rows."""
-    generated = traces.filter(pl.col("provenance") != "human")
+    generated = traces.filter(pl.col("rollout_id").is_not_null())
+    n_human = traces.filter(pl.col("provenance") == "human").height
     outcomes = _counts(generated["outcome"])
     n_correct = outcomes.get("correct", 0)
     steps = traces.select(
         median_steps=pl.col("steps").list.len().median(), max_steps=pl.col("steps").list.len().max()
     )
     return TraceStatistics(
-        n_human=traces.height - generated.height,
+        n_human=n_human,
+        n_code=traces.height - generated.height - n_human,
         n_correct=n_correct,
         n_decided=n_correct + outcomes.get("wrong", 0),
         outcomes=outcomes,
@@ -118,6 +166,36 @@ def question_statistics(rl: pl.DataFrame) -> QuestionStatistics:
         n_always_solved=(pass_rate == 1).sum(),
     )
     return QuestionStatistics(n_questions=rl.height, **_only_row(counts))
+
+
+def code_statistics(code_thoughts: pl.DataFrame) -> CodeStatistics:
+    """Count a table ``code_thoughts``; it may be empty."""
+    chains = code_thoughts.group_by("route", "seed_id", "thought_idx").agg(
+        pl.col("verified").any(), n_rows=pl.len()
+    )
+    routes = {
+        route: (own.height, int(own["verified"].sum()), int(own["n_rows"].sum()))
+        for route in ROUTES
+        if (own := chains.filter(pl.col("route") == route)).height
+    }
+    verdict = pl.col("claims").struct.field("verdict")
+    of_all = _counts(code_thoughts.explode("claims").select(verdict)["verdict"])
+    verified = code_thoughts.filter("verified")
+    of_verified = _counts(verified.explode("claims").select(verdict)["verdict"])
+    tried = code_thoughts.filter(pl.col("sufficiency").is_not_null()).select(
+        round_trip_rate=(pl.col("n_passed") / pl.col("n_round_trips")).mean(),
+        bare_rate=(pl.col("n_bare_passed") / pl.col("n_bare")).mean(),
+        sufficiency=pl.col("sufficiency").mean(),
+        n_round_trip_rows=pl.len(),
+    )
+    return CodeStatistics(
+        n_rows=code_thoughts.height,
+        n_verified_rows=verified.height,
+        n_contradicted_rows=code_thoughts.filter(pl.col("first_error") >= 0).height,
+        routes=routes,
+        claims={name: (of_verified.get(name, 0), of_all.get(name, 0)) for name in CLAIM_VERDICTS},
+        **_only_row(tried),
+    )
 
 
 def longest_rows(tables: Mapping[str, pl.DataFrame]) -> dict[str, int]:

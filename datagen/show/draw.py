@@ -1,4 +1,4 @@
-"""Draw whatever an id stands for: the searches of a seed, one of them, a state, a rollout, a trace.
+"""Draw whatever an id stands for, be it about words or about code.
 
 The drawing adapts to the console that prints it, so there is no width to pass.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import polars as pl
 from rich.console import Group, RenderableType
 
+from datagen.show.code import code_seed, task, thought
 from datagen.show.lookup import Tables, find
 from datagen.show.search import question, search, subtree
 from datagen.show.trace import rollout, trace
@@ -19,8 +20,8 @@ def draw_tree(tables: Tables, id: str, *, rollouts: bool = False) -> Group:
 
     Args:
         tables: the tables of one run.
-        id: a ``seed_id``, ``prefix_id``, ``trace_id``, ``node_id`` or ``rollout_id``, or the
-            beginning that only one of them has.
+        id: a ``seed_id``, ``prefix_id``, ``trace_id``, ``node_id``, ``rollout_id``,
+            ``thought_id`` or ``task_id``, or the beginning that only one of them has.
         rollouts: whether trees also list the text of every rollout drawn from each state.
 
     Returns:
@@ -49,3 +50,9 @@ def _parts(tables: Tables, id: str, *, rollouts: bool) -> Iterator[RenderableTyp
             yield from trace(tables, found.id)
         case "rollout":
             yield from rollout(tables, found.id)
+        case "code seed":
+            yield from code_seed(tables, found.id)
+        case "thought":
+            yield from thought(tables, found.id)
+        case "task":
+            yield from task(tables, found.id)

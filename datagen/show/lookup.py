@@ -1,8 +1,10 @@
 """Find what an id, or the beginning of one, stands for.
 
-Ids nest: a ``prefix_id`` begins with its ``seed_id``, a ``rollout_id`` with its ``prefix_id``. So
-an abbreviation means the outermost thing that it fits; what lies inside does not compete with it,
-or no abbreviation of a seed would ever be unique.
+Ids nest: a ``prefix_id`` begins with its ``seed_id``, a ``rollout_id`` with its ``prefix_id``, a
+``task_id`` with the ``seed_id`` of its code seed. So an abbreviation means the outermost thing that
+it fits; what lies inside does not compete with it, or no abbreviation of a seed would ever be
+unique. Thoughts and tasks about code stand among the traces too, under the same ids, and are meant
+first: their own tables say more of them.
 """
 
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import polars as pl
 
 from datagen.errors import ConfigError
 
-Kind = Literal["seed", "prefix", "trace", "node", "rollout"]
+Kind = Literal["seed", "prefix", "trace", "node", "rollout", "code seed", "thought", "task"]
 
 _MAX_CANDIDATES: Final = 6
 _MAX_COMPARED: Final = 2_000
@@ -34,6 +36,10 @@ class Tables:
         probes: table ``probes``, rollouts that belong to no tree.
         trace_labels: table ``trace_labels``.
         critiques: table ``critiques``.
+        code_seeds: table ``code_seeds``.
+        executions: table ``executions``.
+        code_thoughts: table ``code_thoughts``.
+        code_tasks: table ``code_tasks``.
     """
 
     prefixes: pl.DataFrame
@@ -44,6 +50,10 @@ class Tables:
     probes: pl.DataFrame | None = None
     trace_labels: pl.DataFrame | None = None
     critiques: pl.DataFrame | None = None
+    code_seeds: pl.DataFrame | None = None
+    executions: pl.DataFrame | None = None
+    code_thoughts: pl.DataFrame | None = None
+    code_tasks: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +124,25 @@ class _Ids:
 def _id_columns(tables: Tables) -> Iterator[_Ids]:
     yield _Ids("seed", tables.prefixes, "seed_id")
     yield _Ids("prefix", tables.prefixes, "prefix_id", within="seed_id")
-    if tables.traces is not None:
-        yield _Ids("trace", tables.traces, "trace_id")
+    traces = tables.traces
+    if tables.code_seeds is not None:
+        yield _Ids("code seed", tables.code_seeds, "seed_id")
+    if tables.code_thoughts is not None:
+        yield _Ids("thought", tables.code_thoughts, "thought_id")
+        traces = _without(traces, tables.code_thoughts["thought_id"])
+    if tables.code_tasks is not None:
+        yield _Ids("task", tables.code_tasks, "task_id", within="seed_id")
+        traces = _without(traces, tables.code_tasks["task_id"])
+    if traces is not None:
+        yield _Ids("trace", traces, "trace_id")
     yield _Ids("node", tables.nodes, "node_id")
     for drawn in (tables.rollouts, tables.probes):
         if drawn is not None:
             yield _Ids("rollout", drawn, "rollout_id", within="prefix_id", alias="completion_key")
+
+
+def _without(traces: pl.DataFrame | None, ids: pl.Series) -> pl.DataFrame | None:
+    return None if traces is None else traces.filter(~pl.col("trace_id").is_in(ids.implode()))
 
 
 def _ambiguous(text: str, matches: list[Found]) -> str:
@@ -129,8 +152,9 @@ def _ambiguous(text: str, matches: list[Found]) -> str:
 
 
 def _unknown(tables: Tables, text: str) -> str:
-    message = f"no seed, prefix, trace, node or rollout has the id {text!r}"
-    seeds = tables.prefixes["seed_id"].unique(maintain_order=True).head(_MAX_COMPARED).to_list()
+    message = f"no seed, prefix, trace, node, rollout, thought or task has the id {text!r}"
+    ids = [frame["seed_id"] for frame in (tables.prefixes, tables.code_seeds) if frame is not None]
+    seeds = pl.concat(ids).unique(maintain_order=True).head(_MAX_COMPARED).to_list()
     if not seeds:
         return f"{message}: the tables are empty; run `datagen run` first"
     near = get_close_matches(text, seeds, n=_MAX_CANDIDATES) or seeds[:_MAX_CANDIDATES]

@@ -16,16 +16,18 @@ class StepLine:
     """One step to be listed.
 
     Attributes:
-        by: who wrote it.
+        by: who wrote it; where no step says so, there is no column for it.
         factor: its thought factor.
         text: its text.
         more: further cells by column header.
+        below: lines that stand under its text.
     """
 
     by: str
     factor: str
     text: str
     more: Mapping[str, Text] = field(default_factory=dict[str, Text])
+    below: Sequence[Text] = ()
 
 
 def step_table(
@@ -37,9 +39,11 @@ def step_table(
         steps: the steps.
         columns: headers of further columns, and how their cells are justified.
     """
+    signed = any(step.by for step in steps)
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("by", no_wrap=True)
+    if signed:
+        table.add_column("by", no_wrap=True)
     table.add_column("factor", no_wrap=True)
     table.add_column("step", ratio=1, overflow="fold")
     for header, justify in columns.items():
@@ -47,9 +51,9 @@ def step_table(
     for idx, step in enumerate(steps):
         table.add_row(
             Text(str(idx)),
-            Text(step.by, style="dim"),
+            *([Text(step.by, style="dim")] if signed else ()),
             factor_name(step.factor),
-            Text(paragraph(step.text)),
+            Text("\n").join([Text(paragraph(step.text)), *step.below]),
             *(step.more.get(header, Text()) for header in columns),
         )
     return table

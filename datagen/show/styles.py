@@ -70,10 +70,12 @@ def one_line(text: str) -> str:
 
 def paragraph(text: str) -> str:
     """The text with its own line breaks, otherwise as :func:`one_line`."""
-    return "\n".join(
-        "".join(char if char.isprintable() else "�" for char in line.expandtabs(4).rstrip())
-        for line in text.strip().splitlines()
-    )
+    return "\n".join(map(verbatim, text.strip().splitlines()))
+
+
+def verbatim(line: str) -> str:
+    """One line with its indentation, otherwise as :func:`one_line`."""
+    return "".join(char if char.isprintable() else "�" for char in line.expandtabs(4).rstrip())
 
 
 def factor_name(factor: str | None) -> Text:
