@@ -91,7 +91,7 @@ def run_code_bench(
     # A table that does not fit is cut to pieces; lines that are too long can still be read.
     _print(Console(file=console.file, width=max(console.width, _WIDTH)), report)
     told = f"\ncode.json is in {out}\njournal, for the same command to go on from: {journal_path}"
-    console.print(Text(told))
+    console.print(Text(told), soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:

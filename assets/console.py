@@ -116,7 +116,7 @@ def load_tables(out: Path) -> Tables:
     Raises:
         ConfigError: if there has been no run in this folder.
     """
-    later = ("traces", "step_labels", "probes", "trace_labels", "critiques", *_CODE)
+    later = ("traces", "step_labels", "probes", "trace_labels", "critiques")
     made = {name: _table(out, name) for name in later if _path(out, name).exists()}
     # Programs are worth showing before, or without, any search.
     has_code = "code_seeds" in made and made["code_seeds"].height > 0
@@ -204,12 +204,12 @@ def _code_rows(out: Path) -> Iterator[tuple[str, str, str]]:
     seeds, runs, tasks, thoughts = (_table(out, name) for name in _CODE)
     if seeds.is_empty():
         return
-    yield "code seeds", f"{seeds.height:,}", f"{runs.height:,} runs recorded"
+    yield "code seeds", f"{seeds.height:,}", f"recorded runs: {runs.height:,}"
     kinds = dict(tasks.group_by("kind").len().iter_rows())
     told = ", ".join(f"{kinds[kind]:,} {kind}" for kind in CODE_TASKS if kind in kinds)
     yield "code tasks", f"{tasks.height:,}", told
     found = code_statistics(thoughts)
-    verified = f"{found.n_verified / found.n_thoughts:.1%} verified, " if found.n_thoughts else ""
+    share = f"{found.n_verified / found.n_thoughts:.1%} verified; " if found.n_thoughts else ""
     n_false, _ = found.claims["contradicted"]
-    note = f"{verified}{n_false:,} contradicted claims in verified thoughts"
+    note = f"{share}contradicted claims in verified thoughts: {n_false:,}"
     yield "code thoughts", f"{found.n_thoughts:,}", note

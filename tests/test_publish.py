@@ -21,7 +21,7 @@ from datagen.publish.configs import CONFIGS
 from datagen.publish.licenses import hub_license
 from datagen.publish.repository import write_repository
 from datagen.publish.swap import replacing
-from schemas import ContractError, Prm, RawRollout, Rl, Seed, Sft, Trace
+from schemas import CodeThought, ContractError, Prm, RawRollout, Rl, Seed, Sft, Trace
 
 Row = dict[str, Any]
 
@@ -75,10 +75,51 @@ def question(index: int, pass_rate: float | None, n_rollouts: int) -> Row:
             "index": index,
             "split": "train",
             "seed_id": f"s{index}",
+            "verifier": "numeric",
             "pass_rate": pass_rate,
             "n_rollouts": n_rollouts,
         },
     }
+
+
+def code_question(verifier: str, gold: str, answer: str) -> Row:
+    info = question(9, None, 0)["extra_info"] | {"verifier": verifier}
+    over = {"solution": answer, "answer": answer, "ability": "code", "extra_info": info}
+    return question(9, None, 0) | over | {"reward_model": {"style": "rule", "ground_truth": gold}}
+
+
+def code_thought(thought_id: str, route: str, attempt: int, *verdicts: str, **over: Any) -> Row:
+    """A writing of one thought per route, verified unless something speaks against it."""
+    false = "contradicted" in verdicts
+    claim = {"step_idx": 0, "kind": "value", "text": "x = 4", "subject": "x", "value": "4"}
+    row = {
+        "thought_id": thought_id,
+        "seed_id": "c1",
+        "route": route,
+        "thought_idx": 0,
+        "attempt": attempt,
+        "revises": None,
+        "question": "Write add.",
+        "code": "def add(xs):\n    return sum(xs)",
+        "steps": ["x = 4"],
+        "factors": ["SimulateExecution"],
+        "step_checks": ["contradicted" if false else "checked"],
+        "claims": [claim | {"verdict": verdict, "actual": None} for verdict in verdicts],
+        "first_error": 0 if false else -1,
+        "leak": None,
+        "n_round_trips": 4,
+        "n_passed": 3,
+        "n_bare": 4,
+        "n_bare_passed": 1,
+        "sufficiency": 0.5,
+        "regenerated": None,
+        "verified": not false,
+        "reasons": ["x is 5, not 4"] if false else [],
+        "n_tokens": 9,
+        "engine": None,
+        "completion_key": None,
+    }
+    return row | over
 
 
 def step_row(row_id: str, *labels: bool) -> Row:
@@ -147,6 +188,24 @@ TABLES: dict[str, pl.DataFrame] = {
     "rollouts": RawRollout.from_rows([rollout("r1", "correct"), rollout("r2", "wrong")]),
 }
 
+UNTRIED: Row = {"n_round_trips": 0, "n_passed": 0, "sufficiency": None}
+CODE_THOUGHTS = CodeThought.from_rows(
+    [
+        code_thought("k1", "model", 0, "holds", "contradicted", n_passed=1, sufficiency=0.0),
+        code_thought("k2", "model", 1, "holds", "uncheckable", revises="k1"),
+        code_thought("k3", "grounded", 0, "contradicted", **UNTRIED),
+        code_thought("k4", "narrator", 0, "holds", "holds", "holds", n_passed=4, sufficiency=0.75),
+    ]
+)
+TESTS_GOLD = json.dumps({"entry_point": "add", "tests": "assert add([1]) == 1", "prelude": ""})
+CODE_RL = Rl.from_rows(
+    [
+        code_question("python", TESTS_GOLD, "def add(xs):\n    return sum(xs)"),
+        code_question("python_output", "[1]", "[1]"),
+    ]
+)
+WITH_CODE = {**TABLES, "code_thoughts": CODE_THOUGHTS}
+
 CONSUMER_COLUMNS = {
     "sft": ["messages", "id"],
     "sft_plain": ["messages", "id"],
@@ -157,6 +216,7 @@ CONSUMER_COLUMNS = {
     ],
     "traces": Trace.column_names(),
     "rollouts": RawRollout.column_names(),
+    "code_thoughts": CodeThought.column_names(),
 }
 
 
@@ -180,7 +240,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All configs in one folder, for tests that only read it."""
-    return write(tmp_path_factory.mktemp("hub") / "repo").folder
+    return write(tmp_path_factory.mktemp("hub") / "repo", WITH_CODE).folder
 
 
 @pytest.fixture
@@ -226,16 +286,16 @@ def test_every_config_loads_and_streams_in_a_fresh_process_elsewhere(
         "HF_DATASETS_CACHE": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": "1",
     }
-    command = [sys.executable, "-c", _READ_ALL, str(published), *TABLES]
+    command = [sys.executable, "-c", _READ_ALL, str(published), *WITH_CODE]
     done = subprocess.run(
         command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     *configs, default = [json.loads(line) for line in done.stdout.splitlines()]
-    for name, seen in zip(TABLES, configs, strict=True):
+    for name, seen in zip(WITH_CODE, configs, strict=True):
         assert seen["splits"] == ["train"]
         assert seen["columns"] == CONSUMER_COLUMNS[name]
-        assert seen["rows"] == seen["streamed"] == TABLES[name].to_dicts()
+        assert seen["rows"] == seen["streamed"] == WITH_CODE[name].to_dicts()
         features = CONFIGS[name].contract.features().to_dict()
         assert seen["features"] == seen["stream_features"] == json.loads(json.dumps(features))
     assert default["rows"] == TABLES["sft"].to_dicts()
@@ -298,10 +358,10 @@ def test_files_hold_no_arrow_schema_and_no_large_types(published: Path) -> None:
 def test_metadata_counts_what_was_written(published: Path) -> None:
     data = yaml_of(published)
     assert [config["config_name"] for config in data["configs"]] == list(CONFIGS)
-    assert [config.get("default") for config in data["configs"]] == [True] + [None] * 6
+    assert [config.get("default") for config in data["configs"]] == [True] + [None] * 7
     for info in data["dataset_info"]:
         name = info["config_name"]
-        assert info["splits"][0]["num_examples"] == TABLES[name].height
+        assert info["splits"][0]["num_examples"] == WITH_CODE[name].height
         files = (published / name).iterdir()
         assert info["download_size"] == sum(path.stat().st_size for path in files)
     assert data["license"] == "mit"
@@ -319,7 +379,7 @@ def test_a_single_config_loads_too(tmp_path: Path, load: Any) -> None:
 
 
 def test_equal_data_gives_equal_bytes(published: Path, tmp_path: Path) -> None:
-    again = {name: pl.concat([df[:1], df[1:]], rechunk=False) for name, df in TABLES.items()}
+    again = {name: pl.concat([df[:1], df[1:]], rechunk=False) for name, df in WITH_CODE.items()}
     reordered = dict(reversed(again.items()))
     assert contents(write(tmp_path / "again", reordered).folder) == contents(published)
 
@@ -346,6 +406,25 @@ def test_an_empty_table_is_left_out_and_named(tmp_path: Path) -> None:
     assert "gave them no row: `sft`" in readme(repo.folder)
     data = yaml_of(repo.folder)
     assert [config["config_name"] for config in data["configs"]] == ["prm"]
+
+
+def test_a_run_without_code_publishes_nothing_about_it(tmp_path: Path) -> None:
+    absent = write(tmp_path / "absent")
+    assert "code" not in readme(absent.folder).replace("code version", "")
+    empty = write(tmp_path / "empty", {**TABLES, "code_thoughts": CodeThought.empty()})
+    assert empty.empty == ("code_thoughts",)
+    assert empty.rows == absent.rows
+    assert "## Code\n" not in readme(empty.folder)
+
+
+def test_a_run_of_code_alone_publishes_no_word_about_human_thoughts(
+    tmp_path: Path, load: Any
+) -> None:
+    others = {name: df.clear() for name, df in TABLES.items()}
+    repo = write(tmp_path / "repo", {**others, "code_thoughts": CODE_THOUGHTS, "rl": CODE_RL})
+    assert repo.rows == {"rl": 2, "code_thoughts": 4}
+    assert load(repo.folder, "code_thoughts")[0]["claims"][1]["verdict"] == "contradicted"
+    assert "human" not in readme(repo.folder)
 
 
 @pytest.mark.parametrize("tables", [{}, {"sft": Sft.empty(), "rl": Rl.empty()}])
@@ -622,3 +701,62 @@ def test_names_from_outside_cannot_break_the_card(tmp_path: Path) -> None:
     tables = [line.replace("\\|", "") for line in lines if line.startswith("| ") and "a" in line]
     assert all(line.count("|") in (3, 4) for line in tables)
     assert not any(line.lstrip().startswith("# <") for line in lines)
+
+
+# ---- the card about code
+
+
+def test_card_says_how_thoughts_about_code_fared() -> None:
+    text = card({"code_thoughts": CODE_THOUGHTS}, lineage=LINEAGE)
+    for statement in (
+        "Thoughts that lead to programs, written back from the programs",
+        "| model | 1 | 100.0 % | 2 |",
+        "| grounded | 1 | 0.0 % | 1 |",
+        "| narrator | 1 | 100.0 % | 1 |",
+        "| holds | 4 | 80.0 % | 5 | 62.5 % |",
+        "| contradicted | 0 | 0.0 % | 2 | 25.0 % |",
+        "| uncheckable | 1 | 20.0 % | 1 | 12.5 % |",
+        "Rows with a contradicted claim: 50.0 %",
+        "Verified rows: 50.0 %",
+        # (1/4 + 3/4 + 4/4) / 3: the thought without round trips is not counted as a failure.
+        "pass the tests: 66.7 % on average; from the question alone: 25.0 %;",
+        "which is the difference: +0.42 (3 rows)",
+    ):
+        assert statement in text
+    assert "verify_completion" not in text
+
+
+def test_card_says_nothing_of_round_trips_that_were_not_made() -> None:
+    untried = CodeThought.from_rows([code_thought("k1", "narrator", 0, "holds", **UNTRIED)])
+    text = card({"code_thoughts": untried}, lineage=LINEAGE)
+    assert "| narrator | 1 | 100.0 % | 1 |" in text
+    assert "on average" not in text
+
+
+def test_card_counts_thoughts_without_any_claim() -> None:
+    silent = CodeThought.from_rows([code_thought("k1", "narrator", 0)])
+    assert "| holds | 0 | n/a | 0 | n/a |" in card({"code_thoughts": silent}, lineage=LINEAGE)
+
+
+def test_the_reward_of_questions_about_code_works_as_the_card_shows_it() -> None:
+    text = card({"rl": pl.concat([TABLES["rl"], CODE_RL])}, lineage=LINEAGE)
+    snippet = text.partition("## Code")[2].partition("```python")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    row = CODE_RL.row(1, named=True)
+    assert [names["reward"](answer, row) for answer in ("[1]", "[2]", "no idea")] == [1, 0, 0]
+
+
+def test_card_shows_no_reward_by_running_code_where_no_question_is_about_code() -> None:
+    text = card({"rl": TABLES["rl"], "code_thoughts": CODE_THOUGHTS}, lineage=LINEAGE)
+    assert "## Code\n" in text
+    assert "verify_completion" not in text
+
+
+def test_traces_about_code_do_not_enter_the_pass_rate_of_generated_ones() -> None:
+    about_code = trace("k2", "correct", "SimulateExecution") | {"rollout_id": None}
+    walk = trace("w1", "correct", "Answer", by="code") | {"rollout_id": None}
+    added = Trace.from_rows([about_code, walk])
+    text = card({"traces": pl.concat([TABLES["traces"], added])}, lineage=LINEAGE)
+    assert "5 generated and 1 human traces, and 2 about code" in text
+    assert "33.3 % of the 3 that could be decided" in text

@@ -676,7 +676,7 @@ def test_no_line_is_wider_than_the_console(id: str, width: int) -> None:
 def test_hostile_text_is_shown_and_never_obeyed(id: str) -> None:
     evil = "[red]a[/]\x1b[31m\x07\n\tb\r\u202e :smile: [/nonsense] 世界"
     contracts = (Prefix, Node, Rollout, Trace, StepLabel, Probe, TraceLabel, Critique)
-    names = [field.name for field in fields(Tables)]
+    names = [field.name for field in fields(Tables) if getattr(MEASURED, field.name) is not None]
     hostile = Tables(
         **{
             name: contract.from_rows(

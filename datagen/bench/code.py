@@ -10,17 +10,16 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import numpy as np
 import polars as pl
 
-from datagen.bench.code_checks import FreshRuns, Rechecked, claim_counts, recheck, share
+from datagen.bench.code_checks import FreshRuns, claim_detail, recheck
 from datagen.bench.code_errors import (
     change_operator,
     change_value,
@@ -29,7 +28,7 @@ from datagen.bench.code_errors import (
     value_detail,
 )
 from datagen.bench.code_narration import bench_narrator
-from datagen.bench.scores import Estimate, bootstrap
+from datagen.bench.code_writing import thought_detail
 from datagen.code.back_translate import BackTranslation
 from datagen.code.run import back_translate_seeds, trace_seeds
 from datagen.engines.protocol import Engine
@@ -188,85 +187,6 @@ def _seeds(functions: Sequence[Function], sandbox: Sandbox) -> pl.DataFrame:
         rows = ({"seed_id": f"f{i:03d}", **code_seed(f)} for i, f in enumerate(functions))
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return read_code_seeds(path, format="jsonl", sandbox=sandbox).code_seeds
-
-
-# --- thoughts -------------------------------------------------------------------------------------
-
-
-def thought_detail(code_thoughts: pl.DataFrame, max_revisions: int) -> dict[str, Any]:
-    """How many thoughts are verified, after how many revisions, and what they are worth.
-
-    Args:
-        code_thoughts: the table.
-        max_revisions: that were allowed.
-
-    Returns:
-        ``verified``, ``attempts`` and ``sufficiency`` of what a model wrote; ``routes``: the same
-        of each route, with round trips, the narrator's too. ``verified`` and ``attempts`` are
-        shares as of :func:`~datagen.bench.code_checks.share`, of chains of attempts.
-    """
-    by_model = code_thoughts.filter(pl.col("route") != "narrator")
-    return {
-        **_writing(by_model, max_revisions),
-        "routes": {
-            route: _writing(rows, max_revisions)
-            for (route,), rows in code_thoughts.group_by("route", maintain_order=True)
-        },
-    }
-
-
-def _writing(rows: pl.DataFrame, max_revisions: int) -> dict[str, Any]:
-    chain = ("seed_id", "route", "thought_idx")
-    last = rows.group_by(chain, maintain_order=True).last()
-    verified = last.filter("verified")
-    return {
-        "verified": share(verified.height, last.height),
-        "attempts": [
-            share(verified.filter(pl.col("attempt") <= attempt).height, last.height)
-            for attempt in range(max_revisions + 1)
-        ],
-        "round_trips": _shared(last, "n_passed", "n_round_trips"),
-        # Those from the question alone are the same in all thoughts of a function.
-        "bare": _shared(last.unique("seed_id", maintain_order=True), "n_bare_passed", "n_bare"),
-        "sufficiency": _sufficiency(verified),
-        "sufficiency_of_all": _sufficiency(last),
-    }
-
-
-def _shared(rows: pl.DataFrame, hits: str, trials: str) -> dict[str, float | None]:
-    """Share of all trials, from columns of counts."""
-    return share(int(rows[hits].sum()), int(rows[trials].sum()))
-
-
-def _sufficiency(rows: pl.DataFrame) -> dict[str, float | None]:
-    """Mean gain over functions, with a bootstrap interval; of several thoughts their mean.
-
-    A thought that no program was written from is left out.
-    """
-    gained = rows.drop_nulls("sufficiency").group_by("seed_id", maintain_order=True)
-    gains = gained.agg(pl.col("sufficiency").mean())["sufficiency"].to_numpy()
-    if not len(gains):
-        return {"value": None, "low": None, "high": None, "n": 0}
-    found: Estimate = bootstrap(lambda drawn: float(np.mean(gains[drawn])), len(gains))
-    return {"value": found.value, "low": found.low, "high": found.high, "n": len(gains)}
-
-
-def claim_detail(rechecked: Sequence[Rechecked]) -> dict[str, Any]:
-    """Counts of claims: of verified thoughts, of failed ones, and of either by route."""
-    kinds: Mapping[str, list[Rechecked]] = {
-        "verified": [thought for thought in rechecked if thought.verified],
-        "failed": [thought for thought in rechecked if not thought.verified],
-    }
-    return {
-        **{kind: claim_counts(t.check for t in thoughts) for kind, thoughts in kinds.items()},
-        "routes": {
-            route: {
-                kind: claim_counts(t.check for t in thoughts if t.route == route)
-                for kind, thoughts in kinds.items()
-            }
-            for route in dict.fromkeys(thought.route for thought in rechecked)
-        },
-    }
 
 
 # --- the sandbox ----------------------------------------------------------------------------------

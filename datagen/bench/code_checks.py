@@ -83,6 +83,24 @@ def claim_counts(checks: Iterable[ThoughtCheck]) -> dict[str, int]:
     }
 
 
+def claim_detail(rechecked: Sequence[Rechecked]) -> dict[str, Any]:
+    """Counts of claims: of verified thoughts, of failed ones, and of either by route."""
+    kinds: Mapping[str, list[Rechecked]] = {
+        "verified": [thought for thought in rechecked if thought.verified],
+        "failed": [thought for thought in rechecked if not thought.verified],
+    }
+    return {
+        **{kind: claim_counts(t.check for t in thoughts) for kind, thoughts in kinds.items()},
+        "routes": {
+            route: {
+                kind: claim_counts(t.check for t in thoughts if t.route == route)
+                for kind, thoughts in kinds.items()
+            }
+            for route in dict.fromkeys(thought.route for thought in rechecked)
+        },
+    }
+
+
 def share(n_hits: int, n: int) -> dict[str, float | None]:
     """A share and its 95 % Wilson interval; without trials there is neither."""
     if not n:

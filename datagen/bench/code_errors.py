@@ -66,12 +66,12 @@ def plant(
     known: set[tuple[str, tuple[str, ...]]] = set()
     while len(planted) < n:
         n_before = len(planted)
-        for thought in order[: n - n_before]:
+        for thought in order:
             mutation = mutate(thought, rng)
             if mutation is None:
                 continue
             told = (thought.seed_id, tuple(step.text for step in mutation.steps))
-            if told not in known:
+            if told not in known and len(planted) < n:
                 known.add(told)
                 check = runs.check(thought.seed_id, mutation.steps)
                 planted.append(Planted(thought.seed_id, mutation, check))

@@ -38,7 +38,7 @@ def bench_narrator(path: Path, sandbox: Sandbox) -> dict[str, Any]:
     traced = [
         program.seed_id
         for program in runs.programs.values()
-        if any(e.complete and e.returned is not None for e in program.executions)
+        if any(e.returned is not None for e in program.executions)
     ]
     checks: list[ThoughtCheck] = []
     for program in runs.programs.values():

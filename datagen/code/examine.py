@@ -4,6 +4,7 @@ All of it goes through the sandbox, since programs that a model wrote are strang
 was judged once is not run again: round trips of a good thought mostly write the seed's own program.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,10 @@ class SandboxExaminer:
         if not calls:
             return ()
         reply = self.sandbox.run_script(TRACER, {"code": code, "calls": list(calls)})
-        if isinstance(reply, dict) and "traces" in reply:
-            return executions_of(code, reply["traces"])
+        if isinstance(reply, dict):
+            # The traced code shares a process with the tracer, and so may have made up its reply.
+            with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+                return executions_of(code, reply["traces"])
         if len(calls) == 1:
             return ()
         # One call took all the time or memory: each has to stand for itself.
@@ -106,6 +109,8 @@ def example_first(question: str, executions: Sequence[Execution]) -> tuple[Execu
     That is the first from the question's own examples in which something happens: a loop that does
     not run at all shows nothing. Runs that were cut off come last.
     """
+    if not executions:
+        return ()
     asked = "".join(question.split())
 
     def rank(execution: Execution) -> tuple[bool, bool, bool]:

@@ -4,11 +4,12 @@ Both the narrator and the trace that a model is shown are rendered from this. Lo
 first iterations and the last, recursion its innermost calls, and elided values are left out.
 """
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from datagen.code.execution import Execution, LoopRun, State, is_known
+from datagen.code.execution import Execution, Frame, LoopRun, State, function_of, is_known
 
 _MAX_ITERATIONS: Final = 6
 _MAX_INNER_CALLS: Final = 6
@@ -62,7 +63,7 @@ def happenings(execution: Execution) -> Iterator[Happening]:
     for line, changes in _stretches(execution, [run for _, run in runs.values()]):
         if line is not None:
             idx, run = runs[line]
-            yield from _loop(run, idx if several else None)
+            yield from _loop(run, idx if several else None, whole=execution.complete)
         elif (state := _told(changes)) and n_assigned < _MAX_ASSIGNED:
             n_assigned += 1
             yield Happening("assigned", state)
@@ -98,13 +99,13 @@ def _told(state: Mapping[str, str]) -> dict[str, str]:
     return dict(known[:_MAX_NAMES])
 
 
-def _loop(run: LoopRun, loop: int | None) -> Iterator[Happening]:
+def _loop(run: LoopRun, loop: int | None, *, whole: bool) -> Iterator[Happening]:
     n = len(run.iterations)
     long = n > _MAX_ITERATIONS
-    if long:
+    if long and whole:
         yield Happening("loop", loop=loop, number=n)
     for number, state in enumerate(run.iterations, start=1):
-        if long and _MAX_ITERATIONS // 2 < number < n:
+        if long and number > _MAX_ITERATIONS // 2 and (number < n or not whole):
             continue
         told = _told({name: state[name] for name in run.loop.names if name in state})
         if told:
@@ -113,12 +114,27 @@ def _loop(run: LoopRun, loop: int | None) -> Iterator[Happening]:
 
 def _inner_calls(execution: Execution) -> Iterator[Happening]:
     told: dict[str, str] = {}
+    functions = {
+        name: function_of(execution.code, name)
+        for name in {frame.name for frame in execution.inner_calls}
+    }
     for frame in reversed(execution.inner_calls):
-        arguments = frame.arguments.values()
-        if frame.returned and all(map(is_known, (frame.returned, *arguments))):
-            told[f"{frame.name}({', '.join(arguments)})"] = frame.returned
+        call = _written(frame, functions[frame.name])
+        if call and is_known(frame.returned):
+            told[call] = frame.returned or ""
     for call, returned in list(told.items())[:_MAX_INNER_CALLS]:
         yield Happening("call", call=call, returned=returned)
+
+
+def _written(frame: Frame, function: ast.FunctionDef | None) -> str:
+    """The call as an expression; empty if it cannot be written with what is known."""
+    if function is None or function.args.vararg or function.args.kwarg:
+        return ""
+    if not all(map(is_known, frame.arguments.values())):
+        return ""
+    by_keyword = {arg.arg for arg in function.args.kwonlyargs}
+    arguments = [f"{n}={v}" if n in by_keyword else v for n, v in frame.arguments.items()]
+    return f"{frame.name}({', '.join(arguments)})"
 
 
 def render_execution(execution: Execution) -> str:

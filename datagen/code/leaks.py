@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from datagen.code.claims.tokens import is_literal
 from datagen.code.tracer import normalised
 from datagen.traces.model import Step
 
@@ -97,8 +98,14 @@ def _pairs(code: str) -> Sequence[tuple[str, str]]:
     return [
         (first, second)
         for first, second in pairwise(statements)
-        if not _COMMON.fullmatch(first)
-        and not _COMMON.fullmatch(second)
+        if not _is_common(first)
+        and not _is_common(second)
         # A plan in words repeats conditions too: 'if a != b: if best is None: …'.
         and not (_HEADER.match(first) and _HEADER.match(second))
     ]
+
+
+def _is_common(statement: str) -> bool:
+    """Whether any thought may say the same, being about values: ``vowels = 'aeiou'``."""
+    _, _, value = statement.partition(" = ")
+    return _COMMON.fullmatch(statement) is not None or is_literal(value)

@@ -6,7 +6,9 @@ Everything that it says of values is read off the execution, in phrases that
 :mod:`datagen.code.claims` reads back, so whatever does not check is a bug in one of the two.
 """
 
+import ast
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,11 +24,13 @@ _ORDINALS: Final = (
     *("seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"),
 )
 _ASKED = re.compile(
-    r"^(?:write|create|implement|define|develop)\s+(?:a|the)\s+(?:python\s+)?(?:function|method)"
-    r"(?:\s+`?\w+`?\s*\([^()]*\)`?)?\s+(that|which|to|for)\s+",
+    r"^(?:please\s+|your task is to\s+)?(?:write|create|implement|define|develop)\s+(?:an?|the)\s+"
+    r"(?:python\s+)?(?:function|method|program)"
+    r"(?:\s+`?\w+`?\s*\((?:[^()]|\([^()]*\))*\)`?)?\s+(that|which|to|for)\s+",
     re.IGNORECASE,
 )
-_SIGNATURE = re.compile(r"^\s*(?:from\s.*|import\s.*|@.*|(?:async\s+)?def\s.*|class\s.*)$")
+_DESCRIBED = re.compile(r"^(?:this|the|your)\s+(?:function|method|program)\s+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"^\s*(?:from\s.*|import\s.*|@.*|(?:async\s+)?def\s.*|class\s.*|```.*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,19 @@ def _tell(
     shown = executions[0]
     function = function_of(shown.code, entry_point)
     if style.restate:
-        given = "" if function is None else ", ".join(a.arg for a in function.args.args)
+        given = "" if function is None else ", ".join(_parameters(function.args))
         yield f"we need {entry_point}({given}){goal_of(question)}", Factor.RESTATE_GOAL
     # Only what the question tells is given; a run of anything else is found out by thinking.
-    asked = "".join(question.split())
-    told = [e for e in executions if "".join(e.call.split()) in asked][: style.n_givens]
+    asked = _squeezed(question)
+    told = [e for e in executions if _squeezed(e.call) in asked][: style.n_givens]
     if examples := [text for text in map(outcome, told) if text]:
         yield "; ".join(examples), Factor.EXTRACT_GIVENS
     plan = plan_of(function) if function else ()
     for phrase in ("; ".join(plan),) if style.one_plan and plan else plan:
         yield phrase, Factor.PLAN
-    if arguments := equations(shown.arguments):
+    if function and (function.args.vararg or function.args.kwarg):
+        yield f"take {shown.call}", Factor.TRY_EXAMPLE
+    elif arguments := equations(shown.arguments):
         yield f"take {arguments}", Factor.TRY_EXAMPLE
     for idx, happening in enumerate(happenings(shown)):
         yield _phrase(happening, first=idx == 0), Factor.SIMULATE_EXECUTION
@@ -92,19 +98,46 @@ def _tell(
         yield f"so {result}", Factor.CHECK_RESULT
 
 
+def _parameters(args: ast.arguments) -> list[str]:
+    names = [arg.arg for arg in (*args.posonlyargs, *args.args)]
+    names += [f"*{args.vararg.arg}"] if args.vararg else []
+    names += [arg.arg for arg in args.kwonlyargs]
+    return names + ([f"**{args.kwarg.arg}"] if args.kwarg else [])
+
+
+def _squeezed(text: str) -> str:
+    """Text in which calls can be looked for, however they are spaced and quoted."""
+    return "".join(text.split()).replace('"', "'")
+
+
 def goal_of(question: str) -> str:
     """The first sentence of a question, to stand behind "we need f(x)"; without its markup."""
     prose = " ".join(
         line.strip().removeprefix('"""').removeprefix("'''").strip()
-        for line in question.splitlines()
+        for line in (_documentation(question) or question).splitlines()
         if not _SIGNATURE.match(line)
-    ).strip()
+    )
+    prose = " ".join(prose.split())
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z>])|>>>|\"\"\"|'''", prose, maxsplit=1)[0]
     sentence = sentence.strip().rstrip(" .:")
     asked = _ASKED.match(sentence)
     if asked:
         return f" {asked.group(1)} {sentence[asked.end() :]}"
+    if described := _DESCRIBED.match(sentence):
+        return f" that {sentence[described.end() :]}"
     return f": {sentence}" if sentence else ""
+
+
+def _documentation(question: str) -> str:
+    """The docstring, if the question is the head of a function."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in the text of others
+            nodes = ast.walk(ast.parse(question))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    documented = [ast.get_docstring(node) for node in nodes if isinstance(node, ast.FunctionDef)]
+    return next((text for text in reversed(documented) if text), "")
 
 
 def ordinal(number: int) -> str:

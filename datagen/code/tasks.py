@@ -5,7 +5,6 @@ answers come from real runs, and so do their thoughts, which are the narrator's 
 run. An input that was not foreseen is as right as ours if it gives the same result.
 """
 
-import ast
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -20,6 +19,7 @@ from datagen.code.tracer import normalised
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.code import input_question, output_question
 from datagen.traces.model import Step
+from datagen.verify.python_values import read_call
 from schemas import CodeTask, CodeTaskKind, Verifier
 
 _WALK: Final = (Factor.TRY_EXAMPLE, Factor.SIMULATE_EXECUTION, Factor.CHECK_RESULT)
@@ -67,17 +67,16 @@ def make_tasks(
 def _tasks(program: Program, n_predictions: int) -> Iterator[dict[str, Any]]:
     yield _task(program, "program", "", program.question, (), program.code, tests_gold(program))
     code = normalised(program.code)
-    runs = [run for run in program.executions if run.complete and is_known(run.returned)]
+    runs = [run for run in program.executions if run.complete and _is_plain(run)]
     for idx, run in enumerate(runs[:n_predictions]):
         steps = _walk(program, run)
         returned = run.returned or ""
         question = output_question(code, run.call)
         yield _task(program, "output", f".{idx}", question, steps, returned, returned)
-        given = _arguments(run.call)
-        if given is not None:
+        if read_call(run.call, program.entry_point) is not None:
             gold = {"code": code, "entry_point": program.entry_point, "output": returned}
             asked = input_question(code, program.entry_point, returned)
-            yield _task(program, "input", f".{idx}", asked, steps, given, json.dumps(gold))
+            yield _task(program, "input", f".{idx}", asked, steps, run.call, json.dumps(gold))
 
 
 def _task(
@@ -107,7 +106,8 @@ def _walk(program: Program, run: Execution) -> tuple[Step, ...]:
     return tuple(step for step in steps if step.factor in _WALK)
 
 
-def _arguments(call: str) -> str | None:
-    """The call itself as an answer; ``None`` if it is no plain call."""
-    tree = ast.parse(call, mode="eval").body
-    return call if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) else None
+def _is_plain(run: Execution) -> bool:
+    """Whether the call itself returned a known value; of a generator only the items are known."""
+    if run.root is not None and run.frames[run.root].returned != run.returned:
+        return False
+    return is_known(run.returned)

@@ -114,10 +114,11 @@ def _is_plain(value: Any) -> bool:
 class _Recorder:
     """The trace function of one call, and what it has seen."""
 
-    def __init__(self, max_events: int) -> None:
+    def __init__(self, max_events: int, hidden: frozenset[str]) -> None:
         self.frames: list[dict[str, Any]] = []
         self.moments: list[tuple[int, int, str, dict[str, str]]] = []
         self._max_events = max_events
+        self._hidden = hidden
         self._idx_of: dict[int, int] = {}
         self._seen: dict[int, dict[str, str]] = {}
         self._raising: set[int] = set()
@@ -176,12 +177,30 @@ class _Recorder:
         values = frame.f_locals
         changes: dict[str, str] = {}
         for name in own:
+            if name in self._hidden:
+                continue
             # One that was deleted is not known any more.
             now = bounded(values[name]) if name in values else ELIDED
             if seen.get(name, None if name in values else ELIDED) != now:
                 changes[name] = now
         seen.update(changes)
         self.moments.append((idx, frame.f_lineno, kind, changes))
+
+
+def _of_comprehensions(tree: ast.Module) -> frozenset[str]:
+    """Names that only comprehensions bind; from Python 3.12 on they are the function's own."""
+    inside = {
+        id(name): name.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.comprehension)
+        for name in ast.walk(node.target)
+        if isinstance(name, ast.Name)
+    }
+    outside = {arg.arg for arg in ast.walk(tree) if isinstance(arg, ast.arg)}
+    for name in ast.walk(tree):
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and id(name) not in inside:
+            outside.add(name.id)
+    return frozenset(inside.values()) - outside
 
 
 def _at_return(frame: FrameType) -> bool:
@@ -202,7 +221,7 @@ def trace_call(code: str, call: str, *, max_events: int = MAX_EVENTS) -> dict[st
         ``raised`` of the call itself (null where there is none); ``complete``.
     """
     source = normalised(code)
-    recorder = _Recorder(max_events)
+    recorder = _Recorder(max_events, _of_comprehensions(ast.parse(source)))
     space: dict[str, Any] = {"__name__": "traced"}
     returned = raised = None
     complete = True

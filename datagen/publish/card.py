@@ -28,7 +28,7 @@ some of their steps, a model went on from there many times, and every final answ
 with the gold answer. Right and wrong endings are both kept."""
 
 _CODE: Final = """\
-Thoughts that lead to programs, found from the programs: each was written for a question whose \
+Thoughts that lead to programs, written back from the programs: each is of a question whose \
 code was known, and every value that it names was compared with a run of that code. Those that \
 failed are kept, with the reason."""
 

@@ -164,7 +164,11 @@ def element_of(values: Sequence[str], subject: str) -> tuple[str, ...]:
         if not is_known(value):
             elements.append(ELIDED)
             continue
-        found = literal_value(value)
+        try:
+            found = literal_value(value)
+        except ValueError:  # infinities and frozen sets are known, but are no literals
+            elements.append(ELIDED)
+            continue
         try:
             for index in indices:
                 found = found[index]

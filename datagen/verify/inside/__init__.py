@@ -1,1 +1,4 @@
-"""What runs inside the sandbox: scripts with the standard library alone, started by path."""
+"""What runs inside the sandbox, with the standard library alone, as a package called ``inside``.
+
+Imports are relative, because there it is found without the packages around it.
+"""

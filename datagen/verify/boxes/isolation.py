@@ -1,4 +1,4 @@
-"""Command lines that start a sandboxed worker, and the probe that finds out which of them works.
+"""Command lines that start a sandboxed worker, and the walls that they put up.
 
 Bubblewrap is given a root of its own in which a few things are shown, not the machine's root with
 things hidden: what nobody thought of is not there.
@@ -22,7 +22,8 @@ from typing import Final, Literal
 Variant = Literal["own_uid", "user_namespace", "weak"]
 """How a worker is held: bubblewrap opened by the superuser, or by anybody, or no bubblewrap."""
 
-INSIDE: Final = Path(__file__).parent / "inside"
+INSIDE: Final = Path(__file__).parents[1] / "inside"
+"""The scripts that run inside; bubblewrap shows them as ``/inside``."""
 
 _FIRST_UID: Final = 0x70000000
 """Start of numbers that neither systemd nor usual container tools give to anybody."""
@@ -47,12 +48,17 @@ def own_uid(number: int) -> int:
     return _FIRST_UID + ((os.getpid() % 2**21) << 6 | number % 64)
 
 
-def worker_argv(folder: str, config: str) -> list[str]:
+def worker_argv(variant: Variant, config: str) -> list[str]:
     """Python without site-packages, user settings and environment variables, as a worker.
 
     The worker is imported rather than run, because only imported modules are cached as byte code.
     """
-    start = f"import sys; sys.path.insert(0, {folder!r}); import worker; worker.main()"
+    folder = str(INSIDE.parent) if variant == "weak" else "/"
+    # Behind the standard library, because in the weak mode the folder holds a module called math.
+    start = (
+        f"import sys; sys.path.append({folder!r}); from inside import worker; "
+        "sys.path.pop(); worker.main()"
+    )
     return [os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", start, config]
 
 
