@@ -84,7 +84,7 @@ def run(
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("--rollouts", is_flag=True, help="Print the texts of the rollouts too.")
 def show(id: str, out: Path, rollouts: bool) -> None:
-    """Draw one search tree or trace. ID: a seed, prefix, node, rollout or trace."""
+    """Draw a search tree, trace or thought. ID: of a seed, prefix, node, rollout, trace, task."""
     from assets.console import load_tables
     from datagen.show import draw_tree
 

@@ -116,7 +116,7 @@ def load_tables(out: Path) -> Tables:
     Raises:
         ConfigError: if there has been no run in this folder.
     """
-    later = ("traces", "step_labels", "probes", "trace_labels", "critiques")
+    later = ("traces", "step_labels", "probes", "trace_labels", "critiques", *_CODE)
     made = {name: _table(out, name) for name in later if _path(out, name).exists()}
     # Programs are worth showing before, or without, any search.
     has_code = "code_seeds" in made and made["code_seeds"].height > 0

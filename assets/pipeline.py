@@ -22,7 +22,7 @@ from datagen.export import export_prm, export_raw_rollouts, export_rl, export_sf
 from datagen.measure import pick_traces
 from datagen.publish import Lineage, seed_sources, write_repository
 from datagen.search.run import RunProgress
-from datagen.seeds import read_seeds
+from datagen.seeds import read_seeds, refuse_shared_ids
 from datagen.seeds.code import read_code_seeds
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.prefixes import make_prefixes
@@ -32,8 +32,8 @@ _LOG_EVERY_S = 10.0
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
-    "model of two million parameters that knows one small world of word problems. They show the "
-    "form of the data; they will not teach a real model mathematics."
+    "model of two million parameters that knows a small world of word problems, and one of short "
+    "functions. They show the form of the data; they will not teach a real model anything."
 )
 
 BUNDLED_NOTE = (
@@ -56,6 +56,7 @@ def seed_tables(
     """Read and check the seed sources."""
     seeds, refused = _read_seeds(workspace)
     code_seeds, code_refused = _read_code_seeds(workspace)
+    refuse_shared_ids(seeds, code_seeds)
     quarantine = pl.concat([refused, code_refused])
     return (
         dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),

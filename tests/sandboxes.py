@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datagen.verify import isolation, sandbox
-from datagen.verify.isolation import Variant
+from datagen.verify.boxes import isolation, modes
+from datagen.verify.boxes.isolation import Variant
 from datagen.verify.sandbox import Limits, Sandbox, SandboxMode
 
 LIMITS = Limits(wall_s=8, cpu_s=4, memory_mb=256)
@@ -21,7 +21,7 @@ def open_sandbox(
         pytest.skip("needs bubblewrap: apt install bubblewrap")
     with pytest.MonkeyPatch.context() as patch:
         if variant is not None:
-            patch.setattr(sandbox, "resolve", lambda _: variant)
+            patch.setattr(modes, "resolve", lambda _: variant)
         return Sandbox(mode=mode, limits=limits, size=1)
 
 

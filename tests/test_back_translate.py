@@ -31,7 +31,7 @@ from datagen.prompts.dialect import NATIVE
 from datagen.search.waves import BudgetSpent
 from datagen.traces.markup import THINK_END, THINK_START, render_thought
 from datagen.traces.model import Step
-from datagen.verify.isolation import bubblewrap_program
+from datagen.verify.boxes.isolation import bubblewrap_program
 from schemas import CodeSeed, StepLabel, Trace
 from tests.sandboxes import open_sandbox
 
@@ -307,3 +307,21 @@ def test_the_first_false_value_is_the_first_error(tables: dict[str, pl.DataFrame
     assert ids == set(thoughts)
     Trace.validate(tables["traces"])
     StepLabel.validate(tables["step_labels"])
+
+
+def test_a_failed_program_that_cannot_be_read_is_not_replaced_by_a_right_one(tmp_path: Path):
+    def half(request: CompletionRequest) -> str:
+        prompt = str(request.prompt)
+        return " " if prompt.endswith(THINK_END) and request.sample_idx % 2 else write(request)
+
+    with open_sandbox(MODE) as sandbox, Journal(tmp_path / "journal.sqlite") as journal:
+        executions = trace_seeds(SEEDS, sandbox)
+        config = BackTranslation(dialect=NATIVE, routes=("narrator",), min_round_trip=1.0)
+        made = back_translate_seeds(
+            SEEDS, executions, FakeEngine(half), journal, sandbox, config=config
+        )
+    (row,) = made.code_thoughts.to_dicts()
+    assert (row["n_round_trips"], row["n_passed"], row["verified"]) == (4, 2, False)
+    assert row["regenerated"] is None
+    traces = code_traces(made.code_thoughts, make_tasks(SEEDS, executions, n_predictions=0))
+    assert traces["outcome"].to_list() == ["unverifiable"]

@@ -12,7 +12,6 @@ from datagen.verify.sandbox import Limits, Sandbox
 LIMITS = Limits(wall_s=8, cpu_s=4, memory_mb=256)
 
 
-
 def values(trace: dict[str, Any], name: str, frame: int = 0) -> list[str]:
     """All values that a variable was given in a frame, in order."""
     return [c[name] for idx, _, _, c in trace["moments"] if idx == frame and name in c]
@@ -43,7 +42,8 @@ def test_recursive_frames_know_who_called_them() -> None:
 def test_two_generators_of_one_function_are_two_frames() -> None:
     code = (
         "def g(n):\n    for i in range(n):\n        yield i\n"
-        "def f(n):\n    for x in g(n):\n        pass\n    for x in g(n):\n        pass\n    return x"
+        "def f(n):\n    for x in g(n):\n        pass\n    for x in g(n):\n        pass\n"
+        "    return x"
     )
     trace = trace_call(code, "f(2)")
     assert ends(trace) == [("f", None, "1"), ("g", 0, None), ("g", 0, None)]
@@ -163,9 +163,10 @@ def test_a_deleted_variable_is_not_known_any_more() -> None:
         "def f():\n    n = 0\n    while True:\n        n += 1",
         "def f():\n    try:\n        while True:\n            n = 1\n    except BaseException:\n"
         "        pass\n    return 1",
-        "def f():\n    try:\n        while True:\n            n = 1\n    finally:\n        return 1",
+        "def f():\n    try:\n        while True:\n            n = 1\n    finally:\n"
+        "        return 1",
         "def f():\n    return f()",
-        "def f(n=0):\n    try:\n        return f(n + 1)\n    except RecursionError:\n        return n",
+        "def f(n=0):\n    try:\n        return f(n + 1)\n    except RecursionError:\n        pass",
         "import sys\ndef f():\n    sys.settrace(None)\n    x = 1\n    return x",
     ],
 )

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datagen.verify import VERIFIERS, Outcome, gold_is_parseable, verify_completion
-from datagen.verify.programs import extract_literal, extract_program, literal_spans
+from datagen.verify.programs import extract_literal, extract_program
+from datagen.verify.python_literals import literal_spans, read_value, same_value
 from datagen.verify.python_tests import python_gold
-from datagen.verify.python_values import read_call, read_value, same_value
+from datagen.verify.python_values import read_call
 from datagen.verify.sandbox import configure_default
 from schemas import VERIFIERS as NAMES
 from tests.sandboxes import LIMITS
@@ -162,6 +163,7 @@ literals = st.recursive(
 
 
 @given(literals)
+@example(1.5)
 def test_the_repr_of_a_value_is_read_back_and_found_in_a_sentence(value: object) -> None:
     assert same_value(read_value(repr(value)), value)
     found = extract_literal(f"So the call returns {value!r}.")

@@ -215,8 +215,9 @@ def test_a_missing_sandbox_is_only_a_note(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_sandbox_that_is_there_and_does_not_work_is_told_with_the_cause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("datagen.verify.isolation.bubblewrap_program", lambda: "/usr/bin/bwrap")
-    monkeypatch.setattr("datagen.verify.sandbox.probe", lambda _: "user namespaces are refused")
+    boxes = "datagen.verify.boxes"
+    monkeypatch.setattr(f"{boxes}.isolation.bubblewrap_program", lambda: "/usr/bin/bwrap")
+    monkeypatch.setattr(f"{boxes}.modes.probe", lambda _: "user namespaces are refused")
     finding = one(sandbox())
     assert finding.status == "note"
     assert "user namespaces are refused" in finding.detail

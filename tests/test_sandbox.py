@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagen.errors import ConfigError
-from datagen.verify import isolation, sandbox
+from datagen.verify.boxes import isolation, modes
 from datagen.verify.inside import plain_data
 from datagen.verify.sandbox import (
     Evaluated,
@@ -326,7 +326,7 @@ def test_bubblewrap_that_does_not_run_is_told_with_its_own_words(
     broken.write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(isolation, "bubblewrap_program", lambda: str(broken))
-    monkeypatch.setattr(sandbox, "probe", sandbox.probe.__wrapped__)
+    monkeypatch.setattr(modes, "probe", modes.probe.__wrapped__)
     with pytest.raises(ConfigError, match="setting up uid map: Permission denied"):
         Sandbox()
 
@@ -335,7 +335,7 @@ def test_a_sandbox_that_does_not_bound_processes_is_not_used() -> None:
     if os.geteuid() != 0:
         pytest.skip("only the superuser's processes are not counted; run as root to see it")
     open_sandbox("bubblewrap").close()
-    assert "limit on processes does not hold" in (sandbox.probe("user_namespace") or "")
+    assert "limit on processes does not hold" in (modes.probe("user_namespace") or "")
 
 
 @pytest.mark.parametrize("mode", ["strong", ""])

@@ -367,7 +367,7 @@ import sys, types
 import unittest
 unittest.TestCase.assertEqual = lambda *a: None
 unittest.TestCase.run = lambda self, result: result.addSuccess(self)
-for name in ("pytest", "_pytest", "_pytest.outcomes", "test_driver", "plain_data"):
+for name in ("pytest", "_pytest", "_pytest.outcomes", "inside.test_driver", "inside.plain_data"):
     module = types.ModuleType(name)
     module.main = lambda *a, **k: 0
     module.run = lambda *a: ("passed", "")

@@ -112,9 +112,11 @@ def _attempt(node: ast.Try | ast.TryStar) -> Iterator[str]:
 
 
 def _case(case: ast.match_case) -> str:
-    if case.guard is None and isinstance(case.pattern, ast.MatchAs) and case.pattern.name is None:
-        if case.pattern.pattern is None:
+    match case:
+        case ast.match_case(pattern=ast.MatchAs(pattern=None, name=None), guard=None):
             return f"otherwise {_joined(case.body)}"
+        case _:
+            pass
     guard = "" if case.guard is None else f" and {ast.unparse(case.guard)}"
     return f"if it is like {ast.unparse(case.pattern)}{guard}: {_joined(case.body)}"
 

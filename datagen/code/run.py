@@ -188,10 +188,12 @@ def _claims(thought: Thought) -> Iterator[Mapping[str, Any]]:
 
 
 def _shown(thought: Thought) -> str | None:
-    """One program written from the thought; one that fails tells more."""
+    """One program written from the thought; one that fails tells more, if it can be read."""
     tried = list(zip(thought.programs, thought.failures, strict=True))
-    failing = [code for code, failure in tried if failure is not None and code is not None]
-    return next(iter([*failing, *(code for code, _ in tried if code is not None)]), None)
+    failing = [code for code, failure in tried if failure is not None]
+    if failing:
+        return next((code for code in failing if code is not None), None)
+    return next((code for code, _ in tried), None)
 
 
 def _id(seed_id: str, thought: Thought) -> str:

@@ -196,10 +196,10 @@ def _of_comprehensions(tree: ast.Module) -> frozenset[str]:
         for name in ast.walk(node.target)
         if isinstance(name, ast.Name)
     }
-    outside = {arg.arg for arg in ast.walk(tree) if isinstance(arg, ast.arg)}
-    for name in ast.walk(tree):
-        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and id(name) not in inside:
-            outside.add(name.id)
+    outside = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            outside.update([] if id(node) in inside else [node.id])
     return frozenset(inside.values()) - outside
 
 

@@ -87,8 +87,8 @@ def sandbox() -> Iterator[Finding]:
     if sys.platform != "linux":
         yield Finding("sandbox", "note", "only on Linux; seeds with code cannot be run here")
         return
-    from datagen.verify.isolation import bubblewrap_program
-    from datagen.verify.sandbox import resolve
+    from datagen.verify.boxes.isolation import bubblewrap_program
+    from datagen.verify.boxes.modes import resolve
 
     try:
         variant = resolve("auto")

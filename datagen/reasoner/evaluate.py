@@ -270,9 +270,9 @@ Texts are drawn without end from `datagen/reasoner/world.py` (problems),
 `datagen/reasoner/thoughts.py` (thoughts), `datagen/reasoner/critiques.py` (critiques),
 `datagen/reasoner/functions.py` (functions) and `datagen/reasoner/code_documents.py` (thoughts
 about them, by the narrator of `datagen/code/narrator.py`, which makes no mistakes). The writer of
-thoughts about word problems makes mistakes on purpose, at 14 % of the events, and notices half of them:
-that is where the reasoner has both habits from. Thoughts that are criticised have more of them.
-No human text and no other model was used.
+thoughts about word problems makes mistakes on purpose, at 14 % of the events, and notices half of
+them: that is where the reasoner has both habits from. Thoughts that are criticised have more of
+them. No human text and no other model was used.
 
 Regenerate this card with `python -m datagen.reasoner.evaluate`.
 """

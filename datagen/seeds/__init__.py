@@ -4,8 +4,9 @@
 :func:`seed_trace` makes a row of its table a :class:`~datagen.traces.model.Trace`.
 """
 
+from datagen.seeds.checks import refuse_shared_ids
 from datagen.seeds.conversion import seed_trace
 from datagen.seeds.reading import SeedBatch, read_seeds
 from datagen.seeds.references import Format
 
-__all__ = ["Format", "SeedBatch", "read_seeds", "seed_trace"]
+__all__ = ["Format", "SeedBatch", "read_seeds", "refuse_shared_ids", "seed_trace"]

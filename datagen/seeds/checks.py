@@ -15,6 +15,9 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Final, cast
 
+import polars as pl
+
+from datagen.errors import SeedError
 from datagen.factors.taxonomy import Factor
 from datagen.seeds.meta import meta_of
 from datagen.seeds.refusals import Refused, preview
@@ -212,3 +215,17 @@ def _choice(fields: Fields, name: str, allowed: Sequence[str], default: str) -> 
             value,
         )
     return value
+
+
+def refuse_shared_ids(seeds: pl.DataFrame, code_seeds: pl.DataFrame) -> None:
+    """Seeds and code seeds must not share ids: everything that grows from them is told apart so.
+
+    Raises:
+        SeedError: if they do; names the first shared id.
+    """
+    shared = seeds.join(code_seeds, on="seed_id", how="semi")["seed_id"]
+    if len(shared):
+        raise SeedError(
+            f"{len(shared)} ids are used by a seed and by a code seed, first {shared[0]!r}; give "
+            "the rows of one of the two sources other seed_ids"
+        )

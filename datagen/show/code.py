@@ -163,7 +163,7 @@ def _attempts(thoughts: pl.DataFrame, row: Row) -> list[dict[str, Any]]:
     """The writings of one thought in their order, this one among them."""
     chain = ("seed_id", "route", "thought_idx")
     same = pl.all_horizontal(pl.col(name) == row[name] for name in chain)
-    return thoughts.filter(same).sort("attempt").to_dicts()
+    return thoughts.filter(same).to_dicts()
 
 
 def _origin(row: Row) -> Iterator[Field]:

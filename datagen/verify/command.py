@@ -5,9 +5,9 @@ gold answer asks for it, by what it prints, so one verifier serves every languag
 """
 
 import re
-from pathlib import Path
 from typing import Any, cast
 
+from datagen.verify.boxes.programs import leads_out
 from datagen.verify.gold import read_gold
 from datagen.verify.sandbox import default_sandbox
 from datagen.verify.verdict import Verdict, correct, shown, unverifiable, wrong
@@ -30,7 +30,7 @@ def _read(gold: str) -> dict[str, Any] | str:
     if not all(isinstance(text, str) for text in files.values()):
         return "the gold answer's 'files' are not texts"
     for name in (*files, fields["answer_file"]):
-        if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).name:
+        if leads_out(name):
             return f"the gold answer's file name {name!r} leads out of the folder"
     try:
         re.compile(fields["expect_stdout"] or "")

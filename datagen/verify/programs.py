@@ -1,4 +1,4 @@
-"""Finding code, literals and calls in what a model wrote.
+"""Finding the code, the literal or the call that answers a question in what a model wrote.
 
 The rules for final numbers would mangle code: they undress answers and look for sentences. Here an
 answer is a fence, or all that stands behind the thought.
@@ -7,10 +7,10 @@ answer is a fence, or all that stands behind the thought.
 import ast
 import re
 import textwrap
-import warnings
 from typing import Final
 
 from datagen.verify.extract import Extraction, visible_part
+from datagen.verify.python_literals import literal_spans, syntax_tree
 
 _MAX_CHARS: Final = 100_000
 _LOOK_BACK_CHARS: Final = 2_000
@@ -63,14 +63,14 @@ def extract_program(text: str) -> Extraction | None:
         return Extraction(body, "code", closed)
     if not _DEFINES.search(visible):
         return None
-    if not _parses(visible) and (start := _FIRST_CODE.search(visible)):
+    if syntax_tree(visible) is None and (start := _FIRST_CODE.search(visible)):
         visible = visible[start.start() :]
     return Extraction(visible.strip("\n"), "code", closed=False)
 
 
 def what_it_defines(code: str) -> int:
     """2 for Python that defines a function or class, 1 for other names, 0 for nothing."""
-    body = tree.body if (tree := _tree(code)) else []
+    body = tree.body if (tree := syntax_tree(code)) else []
     if any(isinstance(node, _DEFINITIONS) for node in body):
         return 2
     assigned = [node.value for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
@@ -78,19 +78,6 @@ def what_it_defines(code: str) -> int:
 
 
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-
-def _parses(code: str) -> bool:
-    return _tree(code) is not None
-
-
-def _tree(code: str) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes and the like: not our code
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def extract_text(text: str) -> Extraction | None:
@@ -126,60 +113,3 @@ def extract_literal(text: str) -> Extraction | None:
         return None
     after = tail[tail.rfind(spans[-1]) + len(spans[-1]) :]
     return Extraction(spans[-1], "literal", bool(after) or spans[-1][-1] in "])}'\"")
-
-
-_ATOM = re.compile(
-    r"(?<![\w.])(?:None|True|False|(?:frozen)?set\(\)|[-+]?(?:inf|nan)\b"
-    r"|[-+]?(?:0[xob][0-9a-fA-F_]+|(?:\d[\d_]*)?\.?\d[\d_]*\.?(?=\W|[eEj]|$)(?:[eE][-+]?\d+)?j?))"
-    r"(?![\w])"
-)
-_STRING = re.compile(
-    r"(?<![\w'\"])(?:[bB][rR]?|[rR][bB]?|[uU])?"
-    r"(?:'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\""
-    r"|'(?:[^'\\\n]|\\.)*'(?!\w)|\"(?:[^\"\\\n]|\\.)*\"(?!\w))",
-    re.DOTALL,
-)
-_CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
-
-
-def literal_spans(text: str) -> list[str]:
-    """The outermost literals of a text, in order, as far as they can be told by their shape."""
-    spans: list[str] = []
-    at = 0
-    while at < len(text):
-        if found := _STRING.match(text, at) or _ATOM.match(text, at):
-            end = found.end()
-            if text[end - 1] == "." and "." not in text[at : end - 1]:
-                end -= 1  # the full stop of the sentence
-        elif text[at] in _CLOSING:
-            end = bracket_end(text, at)
-            if end > 0 and not _parses(text[at:end]):
-                end = -1
-        else:
-            end = -1
-        if end > at:
-            spans.append(text[at:end])
-            at = end
-        else:
-            at += 1
-    return spans
-
-
-def bracket_end(text: str, start: int) -> int:
-    """Where a bracket closes, with regard to strings, or -1."""
-    expected: list[str] = []
-    at = start
-    while at < len(text):
-        if text[at] in "'\"":
-            found = _STRING.match(text, at)
-            at = found.end() if found else at + 1
-            continue
-        if text[at] in _CLOSING:
-            expected.append(_CLOSING[text[at]])
-        elif text[at] in ")]}":
-            if not expected or text[at] != expected.pop():
-                return -1
-            if not expected:
-                return at + 1
-        at += 1
-    return -1

@@ -4,7 +4,7 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -70,9 +70,7 @@ class Sandbox:
         self._pid = os.getpid()
         self._closed = False
         # Both processes of a test run are taken from here; an idle one costs memory only.
-        self._pool = WarmPool(
-            self._variant, self.limits, size=2 * self.size, visible=self._visible
-        )
+        self._pool = WarmPool(self._variant, self.limits, size=2 * self.size, visible=self._visible)
         self._free = threading.BoundedSemaphore(self.size)
 
     def __enter__(self) -> Self:
@@ -96,7 +94,7 @@ class Sandbox:
             self._pool.close()
 
     @contextlib.contextmanager
-    def _slot(self) -> Iterator[Callable[[], SandboxProcess]]:
+    def _slot(self) -> Generator[Callable[[], SandboxProcess]]:
         """Wait for a turn; gives a function that takes a process, and ends those taken."""
         if self._pid != os.getpid():
             self._pool.abandon()
@@ -192,6 +190,4 @@ class Sandbox:
             if programs.leads_out(name):
                 raise ConfigError(f"file name {name!r} leads out of the folder; use a relative one")
         with self._slot() as take:
-            return programs.run_command(
-                take(), argv, files=files, stdin=stdin, limits=self.limits
-            )
+            return programs.run_command(take(), argv, files=files, stdin=stdin, limits=self.limits)

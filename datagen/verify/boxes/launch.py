@@ -36,9 +36,7 @@ class Launched:
     folder: Path | None
 
 
-def launch(
-    variant: Variant, limits: Limits, *, number: int, visible: Sequence[Path]
-) -> Launched:
+def launch(variant: Variant, limits: Limits, *, number: int, visible: Sequence[Path]) -> Launched:
     """Start a process, which may not be ready yet.
 
     Args:

@@ -45,6 +45,7 @@ class Counted(ast.NodeTransformer):
     """Sends the condition of each ``assert`` through :class:`Checks`."""
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
+        """Rewrite the condition."""
         test = node.test
         source = " ".join(ast.unparse(node).split())
         source = source if len(source) <= 160 else source[:159] + "…"
