@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from datagen.publish.statistics import code_statistics
 from datagen.search.budget import Progress
 
 _CELL = 160
@@ -45,20 +46,15 @@ def engine_work(progress: Progress) -> Mapping[str, Any]:
 
 
 def thought_figures(code_thoughts: pl.DataFrame) -> Mapping[str, Any]:
-    """How thoughts about code fared: claims by verdict, and shares of the last attempts."""
-    claims = code_thoughts.explode("claims")["claims"].struct.field("verdict").drop_nulls()
-    last = code_thoughts.group_by("seed_id", "route", "thought_idx").agg(
-        pl.col("verified").last(), pl.col("sufficiency").last()
-    )
+    """How thoughts about code fared."""
+    found = code_statistics(code_thoughts)
+    n, n_verified = (sum(counted[i] for counted in found.routes.values()) for i in (0, 1))
+    claims = {verdict: n_all for verdict, (_, n_all) in found.claims.items()}
     return {
-        "claims": counts(claims.rename("verdict").to_frame(), "verdict"),
-        "verified_share": _mean(last["verified"]),
-        "sufficiency": _mean(last["sufficiency"]),
+        "claims": dg.MetadataValue.json(claims),
+        "verified_share": n_verified / n if n else 0.0,
+        "sufficiency": found.sufficiency or 0.0,
     }
-
-
-def _mean(column: pl.Series) -> float:
-    return float(column.mean() or 0.0)  # pyright: ignore[reportArgumentType]
 
 
 def described(frame: pl.DataFrame, *columns: str, **more: Any) -> Mapping[str, Any]:

@@ -64,7 +64,7 @@ human step has `seed_id#step_idx`, the 0-based step of the human thought that it
 step has the key of its completion in the journal of the run: a hash of the engine's \
 fingerprint, the prompt with its prefix, the sampling settings and the sample's index. The `id` \
 of `sft`, `sft_plain`, `prm` and `prm_verified` is a `trace_id`, so each of their rows leads back \
-to the human thought that it grew from."""
+to the human thought, or to the program, that it grew from."""
 
 _LIMITS: Final = (
     "A trace counts as right if its answer is: a right answer may follow from a wrong thought.",

@@ -248,7 +248,7 @@ A third of the questions that could leave a number open do so, and tell it only 
 ## How it was made
 
 From scratch on two CPU cores, in bfloat16 autocast, with Muon for the matrices and AdamW for the
-rest, by `python -m datagen.reasoner.train`. Eight stages, each going on from the one before. Stages
+rest, by `python -m datagen.reasoner.train`. Nine stages, each going on from the one before. Stages
 2 and 3 were in an easier world, with numbers up to 200; the share of events at which the teacher
 makes a mistake was tuned by stages, to bring the sampled solve rate to between 50 and 70 %:
 
@@ -261,7 +261,8 @@ makes a mistake was tuned by stages, to bring the sampled solve rate to between 
 | 5 | 4 | 3 M | 0.003, falling likewise | 400 | 14 % |
 | 6 | 38 | 12 M | 0.005, falling likewise; 45 % of the texts are critiques | 400 | 14 % |
 | 7 | 24 | 15 M | 0.008, falling likewise; 50 % critiques | 400 | 14 % |
-| 8 | 64 | @@ M | 0.01, falling likewise; 60 % code, 16 % critiques | 400 | 14 % |
+| 8 | 64 | 23 M | 0.01, falling likewise; 60 % code, 16 % critiques | 400 | 14 % |
+| 9 | 17 | 12 M | 0.008, falling likewise; 30 % code, 35 % critiques | 400 | 14 % |
 
 Stages 6 and 8 began with a new vocabulary, in which each token kept the embedding of the token of
 the same text. One long stage was not tried; the falling learning rate is what matters most.

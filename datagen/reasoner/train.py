@@ -36,10 +36,10 @@ _TAGS = re.compile("|".join(map(re.escape, MARKUP_TOKENS)))
 _IGNORED: Final = -100
 
 
-CODE_SHARE: Final = 0.6
+CODE_SHARE: Final = 0.3
 """Share of the documents that are about functions; the others are about word problems."""
 
-CRITIQUE_SHARE: Final = 0.4
+CRITIQUE_SHARE: Final = 0.5
 """Share of the documents about word problems that are critiques; the others are thoughts."""
 
 _CRITICISED: Final = Temper(slip=0.2, notice=0.35)
