@@ -15,7 +15,8 @@ from schemas import ContractError
 
 REPO = Path(__file__).parents[1]
 NAMES = """
-seeds code_seeds quarantine executions code_tasks code_thoughts prefixes rollouts nodes traces measured_traces critiques probes step_labels
+seeds code_seeds quarantine executions code_tasks code_thoughts prefixes rollouts nodes traces
+measured_traces critiques probes step_labels
 trace_labels sft sft_plain prm prm_verified rl raw_rollouts published
 """.split()  # noqa: SIM905
 
