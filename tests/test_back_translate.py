@@ -7,7 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from datagen.cluster import STAGES
+from datagen.cluster.shards import cut, merge
+from datagen.cluster.stages import Tables
 from datagen.code.back_translate import (
     UNCHECKED,
     UNFINISHED,
@@ -22,6 +26,7 @@ from datagen.code.narrator import narrate
 from datagen.code.run import back_translate_seeds, trace_seeds
 from datagen.code.tasks import make_tasks
 from datagen.code.traces import code_step_labels, code_traces, decided, without_code
+from datagen.config import load_settings
 from datagen.engines.fake import FakeEngine
 from datagen.engines.protocol import Completion, CompletionRequest
 from datagen.factors.taxonomy import Factor
@@ -325,3 +330,25 @@ def test_a_failed_program_that_cannot_be_read_is_not_replaced_by_a_right_one(tmp
     assert row["regenerated"] is None
     traces = code_traces(made.code_thoughts, make_tasks(SEEDS, executions, n_predictions=0))
     assert traces["outcome"].to_list() == ["unverifiable"]
+
+
+def test_shards_give_the_table_of_one_process(tmp_path: Path):
+    seeds = pl.concat([SEEDS, SEEDS.with_columns(seed_id=pl.lit("again"))])
+    settings = load_settings(
+        None, sandbox={"mode": MODE}, code={"n_round_trips": 2, "routes": ["model", "narrator"]}
+    )
+    with open_sandbox(MODE) as sandbox:
+        tables = {"code_seeds": seeds, "executions": trace_seeds(seeds, sandbox)}
+
+    def run(part: Tables, name: str) -> dict[str, pl.DataFrame]:
+        with Journal(tmp_path / name) as journal:
+            made, progress = STAGES["code_thoughts"](
+                part, FakeEngine(write), journal, settings, lambda _: None
+            )
+        assert progress.n_generated > 0
+        return made
+
+    shards = cut(tables, size=1)
+    assert len(shards) == 2
+    merged = merge([run(shard.tables, shard.name) for shard in shards], order={})
+    assert_frame_equal(merged["code_thoughts"], run(tables, "whole")["code_thoughts"])
