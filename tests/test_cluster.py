@@ -475,6 +475,7 @@ def test_an_interrupted_command_goes_on_from_the_journals_of_its_shards(tmp_path
     config.write_text(
         "[search]\nn_simulations = 1\nn_root_rollouts = 4\n[labels]\nmax_rollouts = 2\n"
         '[engine]\nbatch_size = 16\n[ray]\naddress = "local"\nshard_size = 2\n'
+        '[code]\npath = "none"\n'
     )
     arguments = ("--out", out, "--config", config, "--limit", "4")
     command = [sys.executable, "-m", "assets", "run", *map(str, arguments)]

@@ -16,6 +16,8 @@ from datagen.seeds.code.calls import calls_of
 from datagen.verify.sandbox import Limits, Sandbox
 from schemas import MAX_CALL_CHARS, MAX_CALLS, CodeSeed, Quarantine
 
+pytestmark = pytest.mark.slow  # many sandboxes: more than a minute in all
+
 MODE: Any = "auto" if shutil.which("bwrap") else "weak"
 
 GOOD: dict[str, Any] = {

@@ -9,6 +9,8 @@ from datagen.verify import Outcome, gold_is_parseable, verify_completion
 from datagen.verify.sandbox import Limits, configure_default
 from tests.sandboxes import open_sandbox
 
+pytestmark = pytest.mark.slow  # many sandboxes: more than a minute in all
+
 
 @pytest.fixture(scope="module", autouse=True, params=["bubblewrap", "weak"])
 def mode(request: pytest.FixtureRequest) -> Iterator[str]:

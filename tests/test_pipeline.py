@@ -15,11 +15,13 @@ from statistics import fmean
 import polars as pl
 import pytest
 
+from datagen.code.traces import decided
 from datagen.engines.protocol import CompletionRequest
 from datagen.journal import Journal
 from datagen.measure.run import trace_of
 from datagen.reasoner.bundle import SEEDS, problem_of
 from datagen.reasoner.oracle import first_error
+from datagen.verify import VERIFIERS
 
 REPO = Path(__file__).parents[1]
 SETTINGS = """
@@ -34,7 +36,11 @@ batch_size = 48
 """
 TABLES = [
     "seeds",
+    "code_seeds",
     "quarantine",
+    "executions",
+    "code_tasks",
+    "code_thoughts",
     "prefixes",
     "rollouts",
     "nodes",
@@ -98,7 +104,7 @@ def test_the_run_ends_with_a_summary_and_the_line_to_load(out: Path):
     for name, shown in (
         ("measured traces", measured.height),
         ("verified traces", measured["verified"].sum()),
-        ("dataset prm_verified", measured["verified"].sum()),
+        ("dataset prm_verified", table(out, "prm_verified").height),
     ):
         assert re.search(rf"^{name} +{shown} ", stdout, re.MULTILINE), name
     assert f"{probes['n_tokens'].sum():,} tokens in {probes.height} probes" in stdout
@@ -142,6 +148,8 @@ def test_every_synthetic_step_leads_back_to_a_human_step_or_a_completion(out: Pa
                 seed_id, _, step_idx = source.rpartition("#")
                 assert seed_id == row["seed_id"] and int(step_idx) == idx
                 assert text in seeds[seed_id]["steps"][idx]
+            elif source == "execution":
+                assert provenance == "code"
             else:
                 n_model += 1
                 assert text in texts[source].text
@@ -254,6 +262,7 @@ def test_labels_are_recomputed_from_the_rollouts_by_counting(out: Path):
     ]
     traces = {row["trace_id"]: row for row in table(out, "traces").iter_rows(named=True)}
     labels = table(out, "step_labels").filter(pl.col("n_trials") > 0)
+    labels = labels.filter(pl.col("label_source") != "execution")
     measured = labels.filter(pl.col("label_source") == "posterior")
     assert measured.height > 50
     for label in pl.concat([labels.sample(60, seed=1), measured]).iter_rows(named=True):
@@ -279,7 +288,12 @@ def test_labels_are_recomputed_from_the_rollouts_by_counting(out: Path):
 
 
 def test_prm_rows_are_the_measured_traces_with_their_labels_and_values(out: Path):
-    rows = {row["id"]: row for row in table(out, "prm").iter_rows(named=True)}
+    about_code = set(table(out, "code_thoughts")["thought_id"])
+    rows = {
+        row["id"]: row
+        for row in table(out, "prm").iter_rows(named=True)
+        if row["id"] not in about_code
+    }
     traces = table(out, "trace_labels")
     assert set(rows) == set(traces["trace_id"])
     steps = table(out, "step_labels").filter(pl.col("trace_id").is_in(list(rows)))
@@ -291,11 +305,45 @@ def test_prm_rows_are_the_measured_traces_with_their_labels_and_values(out: Path
     assert labels.any() and not labels.all()
 
 
+def test_prm_rows_about_code_are_labelled_by_what_their_claims_are_worth(out: Path):
+    thoughts = {row["thought_id"]: row for row in table(out, "code_thoughts").to_dicts()}
+    rows = [row for row in table(out, "prm").to_dicts() if row["id"] in thoughts]
+    assert len(rows) > 40
+    kinds: set[bool] = set()
+    for row in rows:
+        thought = thoughts[row["id"]]
+        first, n = thought["first_error"], len(row["labels"])
+        assert row["labels"] == [first < 0 or idx < first for idx in range(n)]
+        if first >= 0:
+            assert thought["step_checks"][first] == "contradicted" and not thought["verified"]
+        kinds.add(thought["verified"])
+    assert kinds == {True, False}
+
+
+def test_verified_thoughts_about_code_become_questions_rewards_and_conversations(out: Path):
+    thoughts = table(out, "code_thoughts")
+    last = thoughts.group_by("seed_id", "route").agg(pl.col("verified").last())
+    assert last["verified"].mean() > 0.7
+    claims = thoughts.filter("verified").explode("claims")["claims"].struct.field("verdict")
+    assert "holds" in set(claims) and "contradicted" not in set(claims)
+    ids = set(thoughts.filter("verified")["thought_id"])
+    assert ids & set(table(out, "sft")["id"])
+    failed = set(thoughts.filter(~pl.col("verified"))["thought_id"])
+    assert not failed & set(table(out, "sft")["id"])
+    rl = table(out, "rl").filter(pl.col("ability") == "code")
+    for row in rl.group_by("ability").head(3).iter_rows(named=True):
+        verifier, gold = row["extra_info"]["verifier"], row["reward_model"]["ground_truth"]
+        assert VERIFIERS[verifier](row["answer"], gold).outcome == "correct"
+        assert VERIFIERS[verifier]("no answer", gold).outcome != "correct"
+
+
 def test_verified_prm_rows_are_those_whose_first_error_is_agreed_on(out: Path):
     prm, verified = table(out, "prm"), table(out, "prm_verified")
     agreed = table(out, "trace_labels").filter("verified")["trace_id"]
-    assert set(verified["id"]) == set(agreed)
-    assert verified.equals(prm.filter(pl.col("id").is_in(agreed.implode())))
+    shown = decided(table(out, "code_thoughts"))
+    kept = pl.concat([agreed, shown])
+    assert set(agreed) <= set(verified["id"]) <= set(kept)
+    assert verified.equals(prm.filter(pl.col("id").is_in(kept.implode())))
 
 
 def test_datasets_load_normally_and_streaming_from_another_folder(out: Path, tmp_path: Path):
@@ -342,18 +390,20 @@ def test_killed_in_the_middle_it_goes_on_and_ends_equal(
     command += ["--config", str(settings), "--limit", "10"]
     n_whole = count(out / "journal.sqlite")
     n_awaited = of_kind(kind, answers(out / "journal.sqlite")) // 3
+    # Code comes before the search, in which it is to be killed.
+    n_awaited += of_kind(kind, answers(out / "journal.sqlite"), about_code=True)
     process = subprocess.Popen(
         command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    while of_kind(kind, answers(again / "journal.sqlite")) < n_awaited:
+    while every_of(kind, answers(again / "journal.sqlite")) < n_awaited:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = answers(again / "journal.sqlite")
     assert len(kept) < n_whole
-    assert of_kind(kind, kept) >= n_awaited > 0
+    assert every_of(kind, kept) >= n_awaited > 0
 
     done = datagen("run", "--out", again, "--config", settings, "--limit", "10")
 
@@ -411,8 +461,19 @@ def answers(journal: Path) -> dict[bytes, tuple[object, ...]]:
             return {}  # not a journal yet
 
 
-def of_kind(kind: str, rows: dict[bytes, tuple[object, ...]]) -> int:
-    return sum(row[0] == kind for row in rows.values())
+def of_kind(kind: str, rows: dict[bytes, tuple[object, ...]], *, about_code: bool = False) -> int:
+    """Answers about word problems, or about code; only these hold programs and runs."""
+    words = (b"def ", b" returns ", b"Plan-Start> set ")
+
+    def is_about_code(text: object) -> bool:
+        found = text.encode() if isinstance(text, str) else text
+        return isinstance(found, bytes) and any(word in found for word in words)
+
+    return sum(row[0] == kind and is_about_code(row[2]) == about_code for row in rows.values())
+
+
+def every_of(kind: str, rows: dict[bytes, tuple[object, ...]]) -> int:
+    return sum(of_kind(kind, rows, about_code=about_code) for about_code in (False, True))
 
 
 def test_show_draws_a_tree_of_the_run(out: Path):

@@ -28,6 +28,8 @@ from datagen.verify.sandbox import (
 )
 from tests.sandboxes import LIMITS, holders, open_sandbox
 
+pytestmark = pytest.mark.slow  # many sandboxes: more than a minute in all
+
 REPOSITORY = Path(__file__).parents[1]
 PLUS_ONE = "def f(x):\n    if x < 0:\n        raise ValueError('negative')\n    return x + 1\n"
 
@@ -213,8 +215,9 @@ def test_many_jobs_come_back_in_their_order(box: Sandbox) -> None:
 def test_no_run_sees_what_an_earlier_one_left(box: Sandbox) -> None:
     leave = "import builtins, os\nbuiltins.left = 1\nopen('left', 'w').close()\ndef f(x): return 1"
     assert run(box, leave, "assert f(0) == 1").passed
-    look = "import builtins, os\ndef f(x): return [hasattr(builtins, 'left'), os.listdir('.')]"
-    assert run(box, look, "assert f(0) == [False, []]").passed
+    # The folder may hold parents of the interpreter's, if that lives below the temporary folder.
+    look = "import builtins, os\ndef f(x): return [hasattr(builtins, x), x in os.listdir('.')]"
+    assert run(box, look, "assert f('left') == [False, False]").passed
 
 
 # --- values --------------------------------------------------------------------------------------

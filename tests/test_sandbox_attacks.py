@@ -16,6 +16,8 @@ import pytest
 from datagen.verify.sandbox import Limits, Sandbox, TestReport
 from tests.sandboxes import LIMITS, holders, open_sandbox
 
+pytestmark = pytest.mark.slow  # many sandboxes: more than a minute in all
+
 ATTACKS = (
     # attack, the test that makes it, bubblewrap, weak
     ("fork bomb", "fork_bomb", "bounded, all killed", "bounded, but not for the superuser"),

@@ -220,7 +220,7 @@ def _code_row(fields: Fields, seed_id: str, defaults: Defaults) -> CodeRow:
 def _identity(row: CodeRow) -> tuple[str, str]:
     try:
         return normalised(row["code"]), row["entry_point"]
-    except RecursionError:
+    except SyntaxError:  # it parses, so it must be this
         raise _too_deep() from None
 
 
