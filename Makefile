@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint dev clean sandbox
+.PHONY: help run test check fast lint dev clean sandbox
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,7 +38,10 @@ run: $(READY) sandbox  ## seeds in, datasets out: the demo run, into out/
 test: $(READY) $(VLLM) sandbox  ## every test
 	$(BIN)/python -m pytest
 
-check: $(READY) sandbox lint  ## lint, types and the fast tests
+check: $(READY) sandbox  ## lint, types and the fast tests
+	@$(MAKE) --no-print-directory --output-sync=target -j2 lint fast
+
+fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'
 
 lint: $(READY)
