@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from datagen.factors.taxonomy import Factor
-from datagen.labels.monte_carlo import POSTERIOR_COLUMNS, wilson
-from datagen.traces.markup import render
+from datagen.labels.monte_carlo import counted_step
+from datagen.traces.assemble import trace_row
 from datagen.traces.model import Provenance, Step
 from datagen.traces.model import Trace as TraceModel
 from datagen.verify import Outcome
@@ -91,7 +91,7 @@ def _thoughts(code_thoughts: pl.DataFrame, golds: Mapping[str, str]) -> Iterator
         source = row["completion_key"] or "execution"
         yield _row(
             row["thought_id"],
-            row,
+            row["seed_id"],
             TraceModel(row["question"], _steps(row, by), answer),
             gold=golds[row["seed_id"]],
             verifier="python",
@@ -106,7 +106,7 @@ def _walks(code_tasks: pl.DataFrame) -> Iterator[dict[str, Any]]:
     for row in code_tasks.filter(pl.col("steps").list.len() > 0).iter_rows(named=True):
         yield _row(
             row["task_id"],
-            {**row, "seed_id": row["task_id"]},
+            row["task_id"],
             TraceModel(row["question"], _steps(row, "code"), row["answer"]),
             gold=row["gold"],
             verifier=row["verifier"],
@@ -122,21 +122,16 @@ def _steps(row: Mapping[str, Any], by: Provenance) -> tuple[Step, ...]:
     return tuple(Step(text, Factor(factor), by) for text, factor in pairs)
 
 
-def _row(trace_id: str, row: Mapping[str, Any], trace: TraceModel, **fields: Any) -> dict[str, Any]:
-    return {
-        "trace_id": trace_id,
-        "seed_id": row["seed_id"],
-        "prefix_id": f"{row['seed_id']}@0",
-        "rollout_id": None,
-        "question": trace.question,
-        "steps": row["steps"],
-        "factors": row["factors"],
-        "step_provenance": [step.provenance for step in trace.steps],
-        "n_human_steps": 0,
-        "answer": trace.answer,
-        "markup": render(trace),
+def _row(trace_id: str, seed_id: str, trace: TraceModel, **fields: Any) -> dict[str, Any]:
+    return trace_row(
+        trace,
+        trace_id=trace_id,
+        seed_id=seed_id,
+        prefix_id=f"{seed_id}@0",
+        rollout_id=None,
+        n_human_steps=0,
         **fields,
-    }
+    )
 
 
 def _labels(thought: Mapping[str, Any], trace: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -150,20 +145,5 @@ def _labels(thought: Mapping[str, Any], trace: Mapping[str, Any]) -> Iterator[di
         elif thought["leak"] is not None:
             label = None
         trials, successes = (n, n_passed) if idx == last else (0, 0)
-        low, high = wilson(successes, trials) if trials else (None, None)
-        yield {
-            **{name: trace[name] for name in ("trace_id", "seed_id")},
-            "step_idx": idx,
-            "factor": thought["factors"][idx],
-            "text": thought["steps"][idx],
-            "provenance": trace["step_provenance"][idx],
-            "step_source": trace["step_source"][idx],
-            "n_trials": trials,
-            "n_successes": successes,
-            "mc_value": successes / trials if trials else None,
-            "wilson_low": low,
-            "wilson_high": high,
-            **dict.fromkeys(POSTERIOR_COLUMNS),
-            "hard_label": label,
-            "label_source": "none" if label is None else "execution",
-        }
+        source = "none" if label is None else "execution"
+        yield counted_step(trace, idx, trials, successes, label=label, source=source)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from datagen.verify import Outcome
-from schemas import StepLabel
+from schemas import LabelSource, StepLabel
 
 _Z_95: Final = 1.959963984540054
 _DECIDED: Final = (Outcome.CORRECT.value, Outcome.WRONG.value)
@@ -135,6 +135,7 @@ def _labelled(
     for idx, (n, c, _) in enumerate(evidence):
         human = trace["step_provenance"][idx] == "human"
         label: bool | None
+        source: LabelSource
         if idx == last and trace["outcome"] in _DECIDED:
             label, source = correct, "outcome"
         elif n and c / n > threshold and (threshold == 0 or n >= min_trials):
@@ -145,21 +146,37 @@ def _labelled(
             label, source = False, "rollouts"
         else:
             label, source = None, "none"
-        low, high = wilson(c, n) if n else (None, None)
-        yield {
-            "trace_id": trace["trace_id"],
-            "seed_id": trace["seed_id"],
-            "step_idx": idx,
-            "factor": trace["factors"][idx],
-            "text": trace["steps"][idx],
-            "provenance": trace["step_provenance"][idx],
-            "step_source": trace["step_source"][idx],
-            "n_trials": n,
-            "n_successes": c,
-            "mc_value": c / n if n else None,
-            "wilson_low": low,
-            "wilson_high": high,
-            **dict.fromkeys(POSTERIOR_COLUMNS),
-            "hard_label": label,
-            "label_source": source,
-        }
+        yield counted_step(trace, idx, n, c, label=label, source=source)
+
+
+def counted_step(
+    trace: Mapping[str, Any], idx: int, n: int, c: int, *, label: bool | None, source: LabelSource
+) -> dict[str, Any]:
+    """A row of ``step_labels`` that rests on ``c`` successes in ``n`` trials, and on no posterior.
+
+    Args:
+        trace: a row of ``traces``.
+        idx: 0-based index of the step.
+        n: on-policy rollouts that went on from it.
+        c: how many of those ended right.
+        label: whether the step is good.
+        source: what the label rests on.
+    """
+    low, high = wilson(c, n) if n else (None, None)
+    return {
+        "trace_id": trace["trace_id"],
+        "seed_id": trace["seed_id"],
+        "step_idx": idx,
+        "factor": trace["factors"][idx],
+        "text": trace["steps"][idx],
+        "provenance": trace["step_provenance"][idx],
+        "step_source": trace["step_source"][idx],
+        "n_trials": n,
+        "n_successes": c,
+        "mc_value": c / n if n else None,
+        "wilson_low": low,
+        "wilson_high": high,
+        **dict.fromkeys(POSTERIOR_COLUMNS),
+        "hard_label": label,
+        "label_source": source,
+    }

@@ -46,7 +46,7 @@ def _human(seeds: pl.DataFrame) -> Iterator[dict[str, Any]]:
         trace = TraceModel(seed["question"], steps, seed["answer"])
         # A person's own answer can fail to verify, if the verifier cannot read it.
         verdict = verify_completion(render(trace), seed["answer"], verifier=seed["verifier"])
-        yield _row(
+        yield trace_row(
             trace,
             seed_id=seed["seed_id"],
             prefix_id=f"{seed['seed_id']}@{len(steps)}",
@@ -77,7 +77,7 @@ def _synthetic(prefixes: pl.DataFrame, rollouts: pl.DataFrame) -> Iterator[dict[
             Step(text, Factor(factor), "human" if idx < row["n_human"] else "model")
             for idx, (text, factor) in enumerate(zip(row["steps"], row["factors"], strict=True))
         )
-        yield _row(
+        yield trace_row(
             TraceModel(row["question"], steps, row["answer"]),
             seed_id=row["seed_id"],
             prefix_id=row["prefix_id"],
@@ -92,7 +92,8 @@ def _synthetic(prefixes: pl.DataFrame, rollouts: pl.DataFrame) -> Iterator[dict[
         )
 
 
-def _row(trace: TraceModel, **fields: Any) -> dict[str, Any]:
+def trace_row(trace: TraceModel, **fields: Any) -> dict[str, Any]:
+    """A row of ``traces``: what the trace itself says, and ``fields`` for the rest or instead."""
     markup = render(trace)
     identity = f"{fields['seed_id']}\0{markup}".encode("utf-8", "surrogatepass")
     return {
