@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datagen.errors import MarkupError
@@ -29,6 +29,18 @@ HOSTILE = st.lists(
     | st.text(max_size=5),
     max_size=8,
 ).map("".join)
+# Whatever could be taken for a tag, whole and cut off anywhere, among any characters at all.
+TAGS = [*MARKUP_TOKENS, "<ACT_DrawFigure-Start> ", " <ACT_DrawFigure-End>\n", "<\\Think_End>\n"]
+CUT_OFF = sorted({tag[:end] for tag in TAGS for end in range(1, len(tag) + 1)})
+# fmt: off
+ODD = [
+    "\\", "\\\\", "<", ">", "</", "<|", "\n", "\r\n", "\x00", "\x1b[0m", "\ud800", "\udfff\ud800",
+    "é", "e\u0301", "\u202e", "\u2028", "\u200b", "👩\u200d🔬", "＜ACT_Plan", "<ACT_\u0130", "ſ",
+    "[Compute]", "\n[Plan] ", "<think>", "</think>", "&lt;ACT_", "%s", "{0}", "$x$", "\\boxed{",
+]
+# fmt: on
+PIECES = st.sampled_from(CUT_OFF) | st.sampled_from(ODD) | st.text(st.characters(), max_size=3)
+WILD = st.lists(PIECES, max_size=5).map("".join)
 STEPS = st.builds(Step, HOSTILE, st.sampled_from(Factor))
 TRACES = st.builds(Trace, st.just("q"), st.lists(STEPS, max_size=5).map(tuple), st.none() | HOSTILE)
 
@@ -36,6 +48,22 @@ TRACES = st.builds(Trace, st.just("q"), st.lists(STEPS, max_size=5).map(tuple), 
 @given(TRACES)
 def test_a_rendered_trace_parses_to_itself(trace: Trace):
     assert parse(render(trace), question="q") == trace
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.builds(Step, WILD, st.sampled_from(Factor)), max_size=3).map(tuple),
+    st.none() | WILD,
+)
+def test_ten_thousand_hostile_traces_parse_to_themselves(
+    steps: tuple[Step, ...], answer: str | None
+):
+    trace = Trace("q", steps, answer)
+    text = render(trace)
+    assert parse(text, question="q") == trace
+    tags = re.findall(r"<(?:Think|ACT)_\w+(?:-\w+)?>", text.removesuffix(answer or ""))
+    assert len(tags) == 1 + 2 * len(steps) + (answer is not None)
 
 
 @given(HOSTILE)

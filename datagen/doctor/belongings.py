@@ -55,6 +55,15 @@ def seeds(path: Path) -> Iterator[Finding]:
         yield Finding("seeds", "ok", f"{n_seeds} bundled")
 
 
+def taxonomy() -> Iterator[Finding]:
+    """The thought factors in force."""
+    from datagen.factors.extension import VARIABLE
+    from datagen.factors.taxonomy import ACTIONS, EXTENSION, TAXONOMY_VERSION, Factor
+
+    told = f"version {TAXONOMY_VERSION}, {len(ACTIONS)} of {len(Factor)} thought factors in use"
+    yield Finding("taxonomy", "ok", f"{told}, from {VARIABLE}" if EXTENSION else told)
+
+
 def hugging_face(env: Mapping[str, str]) -> Iterator[Finding]:
     """The Hub's cache and token, found as ``huggingface_hub`` finds them.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from datagen.doctor.belongings import dagster_home, hugging_face, reasoner, seeds
+from datagen.doctor.belongings import dagster_home, hugging_face, reasoner, seeds, taxonomy
 from datagen.doctor.finding import Finding, one_line
 from datagen.doctor.machine import devices, output, sandbox
 from datagen.doctor.packages import declaration, extras, packages, python
@@ -31,6 +31,7 @@ def examine(
         "extras": lambda: extras(declared),
         "reasoner": lambda: reasoner(package / "reasoner" / "weights"),
         "seeds": lambda: seeds(package / "reasoner" / "seeds.jsonl"),
+        "taxonomy": taxonomy,
         "disk": lambda: output(out),
         "hugging face": lambda: hugging_face(env),
         "dagster home": lambda: dagster_home(env),

@@ -20,13 +20,33 @@ from datagen.engines.protocol import (
     ScoreRequest,
     samples,
 )
-from datagen.factors.taxonomy import Factor
+from datagen.factors.taxonomy import ACTIONS, Factor
 from datagen.prompts.reading import StepSurprisal, legal_factors, step_surprisals, text_of
 from datagen.prompts.sloppy import reply_of
-from datagen.prompts.tag_lines import STOP, opening, render_step, render_steps
-from datagen.traces.model import Trace
+from datagen.prompts.tag_lines import STOP, opening, render_step, render_steps, tags
+from datagen.traces.model import Step, Trace
 
-_TAGS: Final = "\n".join(f"{opening(factor)} {factor.definition}" for factor in Factor)
+_TAGS: Final = "\n".join(f"{opening(factor)} {factor.definition}" for factor in ACTIONS)
+
+_REPLY: Final = """\
+An example. For the problem "A box holds 6 pens. Ann buys 3 boxes and gives away 4 pens. How many \
+pens does she keep?" the reply could be:
+
+[ExtractGivens] 3 boxes of 6 pens, 4 pens given away
+[Plan] Count all pens, then take away the 4.
+[Compute] 3 * 6 = 18
+[Compute] 18 - 4 = 14
+[CheckResult] 14 + 4 = 18 = 3 * 6, so nothing is lost.
+[Answer] Ann keeps \\boxed{14} pens.
+"""
+
+# An example must not show tags that are out of use; then each tag in use is shown by itself.
+_EXAMPLE: Final = (
+    _REPLY
+    if {tag.factor for tag in tags(_REPLY)} <= {*ACTIONS}
+    else "Examples of steps, each from another problem:\n\n"
+    + render_steps(Step(factor.example, factor) for factor in ACTIONS)
+)
 
 TASK: Final = (
     """\
@@ -43,16 +63,9 @@ Begin with the first tag, and write nothing outside of the steps: no headings, n
 the tags, no bold face. If you notice a mistake, leave it and correct it in a step of its own. The \
 last step is [Answer], which holds the final answer in \\boxed{} and ends your reply.
 
-An example. For the problem "A box holds 6 pens. Ann buys 3 boxes and gives away 4 pens. How many \
-pens does she keep?" the reply could be:
-
-[ExtractGivens] 3 boxes of 6 pens, 4 pens given away
-[Plan] Count all pens, then take away the 4.
-[Compute] 3 * 6 = 18
-[Compute] 18 - 4 = 14
-[CheckResult] 14 + 4 = 18 = 3 * 6, so nothing is lost.
-[Answer] Ann keeps \\boxed{14} pens.
-
+"""
+    + _EXAMPLE
+    + """
 The problem:
 
 """
@@ -60,15 +73,15 @@ The problem:
 """What stands before the question."""
 
 SUMMARY_TASK: Final = """\
-Below are a question and the steps of somebody's answer to it. Say in at most three plain \
-sentences how the answer goes about it and what it comes to. Do not judge whether it is right, do \
-not solve the question yourself, and write nothing but the summary.
+Below are a question and the steps of somebody's solution of it. Say in at most three plain \
+sentences how the solution goes about it. Then end with the sentence "The answer is", followed by \
+the answer that the solution comes to; leave that sentence out if the answer is a program. Do not \
+judge whether it is right, do not solve the question yourself, do not mention the names in square \
+brackets, and write nothing but the summary.
 
 Question:
 """
 """What stands before the trace to be summarised."""
-
-_SUMMARY_SAMPLING: Final = Sampling(temperature=0.0, max_tokens=1024)
 
 
 def prompt_of(state: Trace) -> Chat:
@@ -106,16 +119,16 @@ def prior_request(state: Trace) -> ChoiceRequest:
     The bracket is opened in the prompt: whether the model writes a tag at all is not the question.
     """
     prompt = _chat(state, render_steps(state.steps) + "[")
-    return ChoiceRequest(prompt, tuple(opening(factor).removeprefix("[") for factor in Factor))
+    return ChoiceRequest(prompt, tuple(opening(factor).removeprefix("[") for factor in ACTIONS))
 
 
 def read_prior(answer: Choice, *, min_prior: float) -> dict[Factor, float]:
     """The legal factors and their priors, which sum to one; never empty.
 
-    If the server tells no probabilities, all factors are equally likely, and all are legal.
+    If the server tells no probabilities, all actions are equally likely, and all are legal.
     """
-    mass = dict(zip(Factor, answer.probabilities, strict=False))
-    flat: Mapping[Factor, float] = dict.fromkeys(Factor, 1.0)
+    mass = dict(zip(ACTIONS, answer.probabilities, strict=False))
+    flat: Mapping[Factor, float] = dict.fromkeys(ACTIONS, 1.0)
     return legal_factors(mass, min_prior=min_prior) or legal_factors(flat, min_prior=0.0)
 
 
@@ -130,10 +143,12 @@ def read_score(score: Score, trace: Trace) -> tuple[StepSurprisal, ...]:
     return step_surprisals(score, lengths)
 
 
-def summary_request(trace: Trace) -> CompletionRequest:
+def summary_request(trace: Trace, *, sampling: Sampling, sample_idx: int) -> CompletionRequest:
     """Ask for a neutral summary of a trace."""
-    text = f"{SUMMARY_TASK}{trace.question.strip()}\n\nAnswer:\n{render_steps(trace.steps)}"
-    return CompletionRequest(Chat((Message("user", text),)), _SUMMARY_SAMPLING, 0)
+    text = f"{SUMMARY_TASK}{trace.question.strip()}\n\nSolution:\n{render_steps(trace.steps)}"
+    if trace.answer is not None:
+        text += f"\nAnswer: {trace.answer.strip()}\n"
+    return CompletionRequest(Chat((Message("user", text),)), sampling, sample_idx)
 
 
 def read_summary(completion: Completion) -> str | None:

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Final
 
 from datagen.engines.protocol import Chat, Completion, CompletionRequest, Message, Sampling, samples
-from datagen.factors.taxonomy import Factor
+from datagen.factors.taxonomy import ACTIONS, Factor
 from datagen.prompts.code import ThoughtJob
 from datagen.prompts.pieces import before_goodbye, parts, pieces_of
 from datagen.prompts.reading import text_of
@@ -21,24 +21,7 @@ from datagen.prompts.tag_lines import opening, render_steps, tags
 from datagen.traces.model import Step
 from datagen.verify.programs import extract_program, what_it_defines
 
-_TAGS: Final = "\n".join(
-    f"{opening(factor)} {factor.definition}" for factor in Factor if factor is not Factor.ANSWER
-)
-
-THOUGHT_TASK: Final = (
-    """\
-At the end of this message are a question and a program that answers it. Think of the person who \
-is going to write this program and has not begun: there is nothing yet but the question. Write \
-down the hidden chain of thought by which this person finds the way that the program goes.
-
-The thought is a list of steps. Each step begins on a new line with a tag, which is a name in \
-square brackets that says what kind of step it is. A step holds one thought and may run over \
-several lines. These are the tags:
-
-"""
-    + _TAGS
-    + """
-
+_RULES: Final = """\
 Begin with the first tag, and write nothing outside of the steps: no headings, no numbers before \
 the tags, no bold face. These are the rules:
 
@@ -106,6 +89,27 @@ these mistakes again. Do not mention the earlier attempt: the reader has never s
 {reasons}
 
 Write the thought now, as if the program had never been seen."""
+
+# The rules name some factors, which a thought about code is written in whatever else is in use.
+_TAGS: Final = "\n".join(
+    f"{opening(factor)} {factor.definition}".replace("{", "{{").replace("}", "}}")
+    for factor in Factor
+    if factor is not Factor.ANSWER and (factor in ACTIONS or opening(factor) in _RULES)
+)
+
+THOUGHT_TASK: Final = (
+    """\
+At the end of this message are a question and a program that answers it. Think of the person who \
+is going to write this program and has not begun: there is nothing yet but the question. Write \
+down the hidden chain of thought by which this person finds the way that the program goes.
+
+The thought is a list of steps. Each step begins on a new line with a tag, which is a name in \
+square brackets that says what kind of step it is. A step holds one thought and may run over \
+several lines. These are the tags:
+
+"""
+    + f"{_TAGS}\n\n"
+    + _RULES
 )
 """What a model is asked to write a thought; run, attempt and reasons are left out where missing."""
 

@@ -17,7 +17,7 @@ from datagen.engines.protocol import (
     ScoreRequest,
     samples,
 )
-from datagen.factors.taxonomy import Factor
+from datagen.factors.taxonomy import ACTIONS, Factor
 from datagen.prompts.reading import (
     Reading,
     StepSurprisal,
@@ -38,7 +38,7 @@ from datagen.traces.markup import (
 from datagen.traces.model import Trace
 
 QUESTION: Final = "Question: "
-_ACTIONS: Final = (*(start_tag(factor) for factor in Factor), THINK_END)
+_CHOICES: Final = (*(start_tag(factor) for factor in ACTIONS), THINK_END)
 
 
 def prompt_of(state: Trace) -> str:
@@ -48,7 +48,7 @@ def prompt_of(state: Trace) -> str:
 
 def prior_request(state: Trace) -> ChoiceRequest:
     """Ask for the distribution over the next thought factor."""
-    return ChoiceRequest(prompt_of(state), _ACTIONS)
+    return ChoiceRequest(prompt_of(state), _CHOICES)
 
 
 def read_prior(answer: Choice, *, min_prior: float) -> dict[Factor, float]:
@@ -57,7 +57,7 @@ def read_prior(answer: Choice, *, min_prior: float) -> dict[Factor, float]:
     Ending the thought without an answer step is the same decision as answering, so its probability
     goes to :attr:`Factor.ANSWER`. Factors below ``min_prior`` are not worth a rollout and illegal.
     """
-    mass = dict(zip(Factor, answer.probabilities, strict=False))
+    mass = dict(zip(ACTIONS, answer.probabilities, strict=False))
     mass[Factor.ANSWER] += answer.probabilities[-1]
     return legal_factors(mass, min_prior=min_prior) or {Factor.OTHER: 1.0}
 
