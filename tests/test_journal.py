@@ -25,16 +25,27 @@ from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Evaluation,
+    EvaluationRequest,
     Request,
     Sampling,
     Score,
     ScoreRequest,
 )
 from datagen.errors import JournalError
+from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal, journal_key, store
 from datagen.journal.codec import answer_of, encode
+from datagen.traces.model import Step, Trace
 
 ROOT = Path(__file__).parent.parent
+
+
+def state(*texts: str, question: str = "p", answer: str | None = None) -> Trace:
+    """Steps of alternating factors."""
+    factors = [Factor.PLAN, Factor.COMPUTE]
+    steps = (Step(text, factors[idx % 2]) for idx, text in enumerate(texts))
+    return Trace(question, tuple(steps), answer)
 
 
 def completion(text: str = "abc", **over: Any) -> Completion:
@@ -46,6 +57,7 @@ REQUESTS: dict[type[Answer], Callable[[int], Request]] = {
     Completion: lambda n: CompletionRequest("p", Sampling(), n),
     Choice: lambda n: ChoiceRequest("p", (str(n),)),
     Score: lambda n: ScoreRequest("p", str(n)),
+    Evaluation: lambda n: EvaluationRequest(state(f"step {n}"), "guide"),
 }
 
 
@@ -108,21 +120,28 @@ COMPLETIONS = TOKENS.flatmap(
 )
 CHOICES = st.builds(Choice, st.lists(FLOATS, max_size=30).map(tuple))
 
+EVALUATIONS = st.builds(Evaluation, FLOATS, st.none() | st.lists(FLOATS, min_size=1).map(tuple))
 SCORES = TOKENS.map(lambda tokens: Score(tuple(p for p, _ in tokens), tuple(e for _, e in tokens)))
 
 
-@given(COMPLETIONS | CHOICES | SCORES)
+@given(COMPLETIONS | CHOICES | SCORES | EVALUATIONS)
 def test_every_answer_comes_back_bit_for_bit(answer: Answer) -> None:
     assert stored(answer) == answer
 
 
 def test_answers_outlive_the_process_that_wrote_them(path: Path) -> None:
-    answers = {1: completion(), 2: Choice((0.25, 0.5)), 3: Score((-0.5,), (2,))}
+    answers = {
+        1: completion(),
+        2: Choice((0.25, 0.5)),
+        3: Score((-0.5,), (2,)),
+        5: Evaluation(0.25),
+        6: Evaluation(0.5, (0.75, 0.25)),
+    }
     with Journal(path) as journal:
         journal.append("engine", asked(answers))
     with Journal(path) as journal:
         assert journal.look_up([*by_key(answers), key(4)]) == by_key(answers)
-        assert len(journal) == 3
+        assert len(journal) == 5
         assert set(journal.keys()) == set(by_key(answers))
 
 
@@ -751,6 +770,14 @@ def variants() -> Iterator[tuple[str, Any]]:
     yield "engine", ScoreRequest("p", "ab")
     yield "engine", ScoreRequest("p", "b")
     yield "engine", ScoreRequest("pa", "b")
+    yield "engine", CompletionRequest("p", Sampling(), 0, "another model")
+    yield "engine", EvaluationRequest(state("a", "b"), "guide")
+    yield "engine", EvaluationRequest(state("a", "b"), "another guide")
+    yield "engine", EvaluationRequest(state("b", "a"), "guide")
+    yield "engine", EvaluationRequest(state("ab"), "guide")
+    yield "engine", EvaluationRequest(state("a", "b", answer="b"), "guide")
+    yield "engine", EvaluationRequest(state("a", "b", question="q"), "guide")
+    yield "engine", EvaluationRequest(Trace("p", (Step("a"), Step("b"))), "guide")
 
 
 def test_a_key_depends_on_everything_that_shapes_the_answer() -> None:
@@ -763,11 +790,18 @@ def test_a_key_is_32_digits_that_never_change() -> None:
     assert journal_key("engine", REQUEST) == "ab7f95c76f79e902be36bf4155ae1a73"
     assert journal_key("engine", ChoiceRequest("p", ("a",))) == "ba51117931e88b94c1443232eaef819f"
     assert journal_key("engine", ScoreRequest("p", "a")) == "bbe8fba729a9877ef5d5b8249484145a"
+    evaluation = EvaluationRequest(state("a", "b"), "guide")
+    assert journal_key("engine", evaluation) == "0d551134a24993cfe454f1547c42a1a1"
 
 
 def test_requests_of_different_kinds_differ_without_their_kind_too() -> None:
-    requests = [REQUEST, ChoiceRequest("p", ()), ScoreRequest("p", "")]
-    assert len({request.identity for request in requests}) == 3
+    requests = [
+        REQUEST,
+        ChoiceRequest("p", ()),
+        ScoreRequest("p", ""),
+        EvaluationRequest(Trace("p"), ""),
+    ]
+    assert len({request.identity for request in requests}) == 4
 
 
 LONE = ("\ud83d", "\ud83e", "\ud83d\ude00", "😀", "?", "\ufffd")

@@ -21,6 +21,8 @@ from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Evaluation,
+    EvaluationRequest,
     Message,
     Request,
     Sampling,
@@ -28,6 +30,7 @@ from datagen.engines.protocol import (
     ScoreRequest,
 )
 from datagen.errors import JournalError
+from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal, journal_key
 from datagen.journal.codec import (
     Stored,
@@ -40,6 +43,7 @@ from datagen.journal.codec import (
 )
 from datagen.journal.compaction import compact
 from datagen.journal.segments import Rows, Segment, folder_of
+from datagen.traces.model import Step, Trace
 
 Answered = list[tuple[Request, Answer]]
 
@@ -86,6 +90,9 @@ KINDS: Answered = [
     ),
     (ChoiceRequest("p", ("x", "y")), Choice((0.25, 0.5))),
     (ScoreRequest("p", "text"), Score((-0.5,), (4,))),
+    (CompletionRequest("p", Sampling(), 3, "replica"), Completion("", "length", (), ())),
+    (EvaluationRequest(Trace("q"), "guide"), Evaluation(0.25)),
+    (EvaluationRequest(Trace("q", (Step("s", Factor.PLAN),), "a"), "guide"), Evaluation(0, (1.0,))),
 ]
 BROKEN: Answered = [
     (CompletionRequest("p \ud800", Sampling(), 0), Completion("fine", "stop", (), ())),
@@ -96,6 +103,7 @@ BROKEN: Answered = [
     (CompletionRequest("p", Sampling(), 9), Completion("\0 \ufffd", "stop", (), ())),
     (ChoiceRequest("p", ("\ud800", "\udbff")), Choice((1.0, 0.0))),
     (ScoreRequest("p", "\ud800"), Score((), ())),
+    (EvaluationRequest(Trace("\ud800", (Step("\udfff"),)), "guide"), Evaluation(1.0)),
 ]
 
 
@@ -490,9 +498,15 @@ INTEGERS = st.integers(0, 2**63 - 1)
 SAMPLINGS = st.builds(Sampling, NUMBERS, NUMBERS, INTEGERS, st.lists(TEXTS, max_size=3).map(tuple))
 FLOATS = st.lists(st.floats(allow_nan=False), max_size=4).map(tuple)
 ENDS = st.lists(st.integers(0, 2**32 - 1), max_size=4).map(tuple)
+STATES = st.builds(
+    Trace,
+    TEXTS,
+    st.lists(st.builds(Step, TEXTS, st.sampled_from(Factor)), max_size=3).map(tuple),
+    st.none() | TEXTS,
+)
 ANSWERED = (
     st.tuples(
-        st.builds(CompletionRequest, PROMPTS, SAMPLINGS, INTEGERS),
+        st.builds(CompletionRequest, PROMPTS, SAMPLINGS, INTEGERS, TEXTS),
         st.builds(Completion, TEXTS, st.sampled_from(["stop", "length"]), FLOATS, ENDS),
     )
     | st.tuples(
@@ -500,6 +514,10 @@ ANSWERED = (
         st.builds(Choice, FLOATS),
     )
     | st.tuples(st.builds(ScoreRequest, PROMPTS, TEXTS), st.builds(Score, FLOATS, ENDS))
+    | st.tuples(
+        st.builds(EvaluationRequest, STATES, TEXTS),
+        st.builds(Evaluation, st.floats(0, 1), st.none() | FLOATS.filter(bool)),
+    )
 )
 
 

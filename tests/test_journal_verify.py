@@ -19,6 +19,8 @@ from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Evaluation,
+    EvaluationRequest,
     Message,
     Request,
     Sampling,
@@ -33,6 +35,7 @@ from datagen.journal.examine import Count, verify
 from datagen.journal.export import export_completions
 from datagen.journal.repair import repair
 from datagen.journal.segments import folder_of
+from datagen.traces.model import Trace
 
 Answered = list[tuple[Request, Answer]]
 PAGE = 4096
@@ -56,6 +59,7 @@ def batch(start: int, n: int) -> Answered:
 OTHERS: Answered = [
     (ChoiceRequest("p", ("x", "y")), Choice((0.25, 0.5))),
     (ScoreRequest("p", "text"), Score((-0.5,), (4,))),
+    (EvaluationRequest(Trace("q"), "guide"), Evaluation(0.25)),
 ]
 
 
@@ -106,10 +110,11 @@ def test_a_good_journal_is_counted_by_engine_and_kind(path: Path) -> None:
     assert report.counts == (
         Count("engine", "choice", 1, 0),
         Count("engine", "completion", 70, 140),
+        Count("engine", "evaluation", 1, 0),
         Count("engine", "score", 1, 0),
         Count("other", "completion", 5, 10),
     )
-    assert (report.n_entries, report.n_tokens, report.n_segments) == (77, 150, 1)
+    assert (report.n_entries, report.n_tokens, report.n_segments) == (78, 150, 1)
     (segment,) = folder_of(str(path)).glob("*.parquet")
     assert report.n_bytes == path.stat().st_size + segment.stat().st_size
 
@@ -391,14 +396,18 @@ def test_a_journal_that_somebody_has_open_is_not_repaired(
 def test_an_export_holds_every_completion_with_its_request(path: Path, tmp_path: Path) -> None:
     chat = Chat((Message("system", "be brief"), Message("user", "hello")), "Hi")
     answer = Completion("lone \ud800", "length", (-1.0, -2.0), (5, 6))
-    special: Answered = [(CompletionRequest(chat, Sampling(0.5, 0.9, 7, ("\n",)), 2), answer)]
+    special: Answered = [
+        (CompletionRequest(chat, Sampling(0.5, 0.9, 7, ("\n",)), 2), answer),
+        (CompletionRequest("p", Sampling(), 0, "a replica"), answer),
+    ]
     compact(filled(path, batch(0, 30)))
     filled(path, [*batch(30, 10), *OTHERS, *special])
     out = tmp_path / "new" / "out.parquet"
-    assert export_completions(path, out) == 41
+    assert export_completions(path, out) == 42
     table = pl.read_parquet(out)
     assert table["key"].to_list() == list(expected([*batch(0, 40), *special]))
-    plain, talk = table[[7, 40]].to_dicts()
+    plain, talk, proposed = table[[7, 40, 41]].to_dicts()
+    assert proposed["fingerprint"] == "a replica" and proposed["sample_idx"] == 0
     assert plain["prompt"] == "prompt 1 " * 20 and plain["messages"] is None
     assert plain["text"] == "answer 7 " * 40 and plain["fingerprint"] == "engine"
     assert plain["logprobs"] == [-0.5, -0.25] and plain["ends"] == [3, 16]
@@ -441,7 +450,7 @@ def test_the_command_verifies_a_run_folder(path: Path) -> None:
     filled(path, [*batch(0, 20), *OTHERS])
     done = run("verify", path.parent)
     assert done.exit_code == 0
-    assert "completion" in done.output and "22" in done.output and "no damage" in done.output
+    assert "completion" in done.output and "23" in done.output and "no damage" in done.output
 
 
 def test_the_command_fails_on_damage_and_repairs_it_when_told(path: Path) -> None:

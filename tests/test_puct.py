@@ -29,6 +29,7 @@ from datagen.prompts.native import (
 from datagen.prompts.reading import Reading
 from datagen.search.budget import Budget
 from datagen.search.evidence import Rollout, Tally, state_key, tally
+from datagen.search.expansion import Replica
 from datagen.search.puct import Node, PuctConfig, SearchTree, backup, puct, puct_score, select
 from datagen.search.run import verifier_of
 from datagen.search.scheduler import Scheduler
@@ -200,7 +201,7 @@ def grow(
 ) -> tuple[SearchTree, FakeEngine]:
     """A tree of ``n_simulations`` with two root rollouts and one per segment, unless said."""
     defaults = {"n_simulations": 1, "n_root_rollouts": 2, "n_rollouts": 1, "c_puct": 1.0}
-    config = PuctConfig(**{**defaults, **settings})
+    config = PuctConfig(**{"reuse": False, **defaults, **settings})
     engine = FakeEngine(write, always(*factors))
     with Journal(":memory:") as journal:
         scheduler = Scheduler[SearchTree](engine, journal, budget=budget)
@@ -243,7 +244,9 @@ def test_of_equal_proposals_the_first_replicas_wins() -> None:
 
 
 def test_each_replica_has_its_own_temperature_and_sample() -> None:
-    _, engine = grow(replicas("a", "b", "c"), COMPUTE, replica_temperatures=(0.5, 1.0, 1.5))
+    _, engine = grow(
+        replicas("a", "b", "c"), COMPUTE, replicas=tuple(map(Replica, (0.5, 1.0, 1.5)))
+    )
     segments = [r for r in requests_of(engine, CompletionRequest) if opened(r)]
     assert [(r.sampling.temperature, r.sample_idx) for r in segments] == [
         (0.5, 0),
@@ -382,13 +385,15 @@ def test_the_last_step_of_an_unverifiable_answer_is_worth_nothing() -> None:
 def test_rollouts_that_cannot_be_verified_leave_the_parents_value() -> None:
     def write(request: CompletionRequest) -> str:
         if factor := opened(request):
-            return "x" + end_tag(factor)
+            return f"x{request.sample_idx}{end_tag(factor)}"
         if "x" in steps_in(request):
             return END + "many"
         return END + ("18" if request.sample_idx < 3 else "17")
 
     tree, _ = grow(write, COMPUTE, n_root_rollouts=4)
-    assert tree.root.children[COMPUTE].value == tree.root.value == 0.75
+    child, (loser,) = tree.root.children[COMPUTE], tree.root.rejected
+    assert child.value == tree.root.value == 0.75
+    assert (child.evaluation, loser.evaluation) == (0.75, None)
 
 
 def test_a_child_is_grown_for_each_legal_factor_before_the_best_is_revisited() -> None:

@@ -53,7 +53,11 @@ SEEDS = Seed.from_rows([seed(4 + walk % 3, walk) for walk in range(12)])
 PREFIXES = make_prefixes(SEEDS, n_prefixes=2)
 CONFIG = GenerateConfig(
     puct=PuctConfig(
-        n_simulations=5, n_root_rollouts=4, max_step_tokens=12, rollout=Sampling(max_tokens=30)
+        n_simulations=5,
+        n_root_rollouts=4,
+        max_step_tokens=12,
+        rollout=Sampling(max_tokens=30),
+        reuse=False,
     )
 )
 

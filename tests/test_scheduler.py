@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,8 @@ from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Evaluation,
+    EvaluationRequest,
     Request,
     Sampling,
     Score,
@@ -26,6 +28,7 @@ from datagen.journal import Journal, journal_key
 from datagen.search.budget import Budget, Progress
 from datagen.search.scheduler import Scheduler
 from datagen.search.waves import BudgetSpent, Search, Until
+from datagen.traces.model import Step, Trace
 
 SAMPLING = Sampling()
 
@@ -37,6 +40,15 @@ def ask(prompt: str, sample_idx: int = 0) -> CompletionRequest:
 def engine(**options: Any) -> FakeEngine:
     """Repeats its prompt: one token and the end, or more if the prompt has spaces."""
     return FakeEngine(lambda request: f"{request.prompt}!{request.sample_idx}", **options)
+
+
+def judged(name: str, n_steps: int = 0) -> EvaluationRequest:
+    return EvaluationRequest(Trace(name, tuple(Step(str(idx)) for idx in range(n_steps))), "guide")
+
+
+def judge(request: EvaluationRequest) -> Evaluation:
+    """Values a state by its number of steps."""
+    return Evaluation(len(request.state.steps))
 
 
 def waves_of(*waves: Sequence[Request]) -> Search[list[str]]:
@@ -241,10 +253,12 @@ def test_a_second_run_is_replayed_without_the_engine(path: Path) -> None:
 
 def test_only_completions_are_counted_but_every_kind_is_replayed(path: Path) -> None:
     def mixed() -> Search[list[Answer]]:
-        answers = yield [ask("a"), ScoreRequest("a", "b c d"), ChoiceRequest("a", ("x",))]
+        cheap = [ScoreRequest("a", "b c d"), ChoiceRequest("a", ("x",)), judged("a", 2)]
+        answers = yield [ask("a"), *cheap]
         return list(answers)
 
-    first, before = run([("m", mixed())], engine(), Journal(path))
+    first, before = run([("m", mixed())], engine(evaluate=judge), Journal(path))
+    assert first["m"][-1] == Evaluation(2.0)
     second, after = run([("m", mixed())], engine(fail_after=0), Journal(path))
     assert second == first
     assert (before.n_generated, before.n_replayed, before.n_tokens) == (1, 0, 2)
@@ -664,6 +678,83 @@ def test_a_batching_engine_never_speculates() -> None:
     answering = engine(batch_size=64, concurrency=2)
     run([("u", until_three("u"))], answering, speculate=True)
     assert len(asked(answering)) == 4
+
+
+# ---- evaluations
+
+
+def valued(name: str, n_steps: int) -> Search[list[float]]:
+    """Asks what longer and longer states are worth, and writes something in between."""
+    values: list[float] = []
+    for n in range(n_steps):
+        answers = yield [judged(name, n), ask(f"{name}/{n}")]
+        values += [answer.value for answer in answers if isinstance(answer, Evaluation)]
+    return values
+
+
+def evaluations(answering: FakeEngine) -> list[int]:
+    """Evaluations per call."""
+    kinds = [{type(request) for request in batch} for batch in answering.batches]
+    assert all(len(kind) == 1 for kind in kinds)
+    return [
+        len(batch)
+        for batch, kind in zip(answering.batches, kinds, strict=True)
+        if kind == {EvaluationRequest}
+    ]
+
+
+def test_evaluations_are_batched_among_themselves_and_reach_their_searches() -> None:
+    answering = engine(evaluate=judge, batch_size=8)
+    results, progress = run([(f"s{i}", valued(f"s{i}", 3)) for i in range(24)], answering)
+    assert set(map(tuple, results.values())) == {(0.0, 1.0, 2.0)}
+    assert evaluations(answering) == [8] * 9
+    assert progress.n_generated == 72
+
+
+def test_beside_an_engine_of_many_calls_evaluations_still_go_in_batches_one_at_a_time() -> None:
+    n_open, most = 0, 0
+
+    class Watched(FakeEngine):
+        async def evaluate(self, requests: Sequence[EvaluationRequest]) -> list[Evaluation]:
+            nonlocal n_open, most
+            n_open += 1
+            most = max(most, n_open)
+            try:
+                return await super().evaluate(requests)
+            finally:
+                n_open -= 1
+
+    watched = Watched(lambda r: "x", evaluate=judge, batch_size=1, concurrency=40, delay_s=0.005)
+    results, _ = run([(f"s{i}", valued(f"s{i}", 3)) for i in range(30)], watched)
+    assert set(map(tuple, results.values())) == {(0.0, 1.0, 2.0)}
+    assert most == 1
+    assert sum(evaluations(watched)) == 90
+    assert len(evaluations(watched)) <= 10
+
+
+def test_an_evaluation_that_was_asked_for_twice_is_made_once() -> None:
+    answering = engine(evaluate=judge)
+    run([(f"s{i}", waves_of([judged("same", 2)])) for i in range(5)], answering)
+    assert evaluations(answering) == [1]
+
+
+def test_an_engine_without_a_value_model_says_which_setting_names_one() -> None:
+    with pytest.raises(EngineError, match=r"'fake' has no value model.* search\.value_model"):
+        run([("s", valued("s", 1))], engine())
+
+
+def test_an_engine_that_cannot_evaluate_at_all_says_the_same() -> None:
+    class Bare:
+        """An engine in every other way."""
+
+        def __init__(self) -> None:
+            whole = engine()
+            self.fingerprint, self.batch_size, self.concurrency = "bare", 8, 1
+            self.usage, self.close = whole.usage, whole.close
+            self.complete, self.choose, self.score = whole.complete, whole.choose, whole.score
+
+    with pytest.raises(EngineError, match=r"'bare' has no value model.* search\.value_model"):
+        run([("s", waves_of([judged("s")]))], cast(FakeEngine, Bare()))
 
 
 # ---- engines that form their own batches

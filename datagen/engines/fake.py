@@ -24,11 +24,14 @@ from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Evaluation,
+    EvaluationRequest,
     Request,
     Score,
     ScoreRequest,
     Usage,
     flat_text,
+    no_value_model,
 )
 from datagen.errors import EngineError
 from datagen.factors.taxonomy import Factor
@@ -55,7 +58,7 @@ def by_length(request: ScoreRequest) -> Score:
 
 
 class FakeEngine:
-    """An engine that answers from three functions and keeps a record.
+    """An engine that answers from a few functions and keeps a record.
 
     Args:
         write: the text that follows a prompt, drawn by ``request.seed`` if there is anything to
@@ -66,6 +69,7 @@ class FakeEngine:
         batch_size: most requests handed over in one call.
         concurrency: most calls under way at once.
         delay_s: how long a call sleeps, in seconds.
+        evaluate: what is thought of a state; without it, evaluations raise ``EngineError``.
         fail_after: calls that are answered; every further one raises ``EngineError``.
 
     Attributes:
@@ -83,12 +87,14 @@ class FakeEngine:
         batch_size: int = 8,
         concurrency: int = 1,
         delay_s: float = 0.0,
+        evaluate: Callable[[EvaluationRequest], Evaluation] | None = None,
         fail_after: int | None = None,
     ) -> None:
         self.fingerprint, self.batch_size, self.concurrency = fingerprint, batch_size, concurrency
         self.batches: list[list[Request]] = []
         self.usage = Usage()
         self._write, self._prefer, self._rate = write, prefer, rate
+        self._evaluate = evaluate
         self._delay_s, self._n_left = delay_s, fail_after
 
     async def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
@@ -107,6 +113,13 @@ class FakeEngine:
         """Score the text of each request, in order."""
         await self._call(requests)
         return [self._rate(request) for request in requests]
+
+    async def evaluate(self, requests: Sequence[EvaluationRequest]) -> list[Evaluation]:
+        """Judge the state of each request, in order."""
+        if self._evaluate is None:
+            raise no_value_model(self.fingerprint)
+        await self._call(requests)
+        return [self._evaluate(request) for request in requests]
 
     def close(self) -> None:
         """Nothing to free."""

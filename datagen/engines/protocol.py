@@ -11,7 +11,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from datagen.errors import EngineError
+from datagen.traces.model import Trace
 
 Finish = Literal["stop", "length", "context"]
 """Why a completion ended: by itself, at ``max_tokens``, or for want of room in the context."""
@@ -84,16 +87,23 @@ def _plain(prompt: Prompt) -> Any:
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """One sample of a continuation of ``prompt``; ``sample_idx`` tells its siblings apart."""
+    """One sample of a continuation of ``prompt``; ``sample_idx`` tells its siblings apart.
+
+    ``model`` is the fingerprint of the one that is asked, where an engine is made of several
+    (:mod:`datagen.engines.team`); empty for the policy itself.
+    """
 
     prompt: Prompt
     sampling: Sampling
     sample_idx: int
+    model: str = ""
 
     @cached_property
     def identity(self) -> str:
         """Canonical text of the request, to which the journal adds the engine's fingerprint."""
         fields = [_plain(self.prompt), self.sampling.plain(), self.sample_idx]
+        if self.model:
+            fields.append(self.model)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     @cached_property
@@ -139,7 +149,22 @@ class ScoreRequest:
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
-Request = CompletionRequest | ChoiceRequest | ScoreRequest
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What a value model thinks of a state; ``model`` is its fingerprint."""
+
+    state: Trace
+    model: str
+
+    @cached_property
+    def identity(self) -> str:
+        """Canonical text of the request, to which the journal adds the engine's fingerprint."""
+        steps = [[step.factor.value, step.text] for step in self.state.steps]
+        fields = ["evaluate", self.model, self.state.question, steps, self.state.answer]
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+Request = CompletionRequest | ChoiceRequest | ScoreRequest | EvaluationRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +221,21 @@ class Score:
     ends: tuple[int, ...]
 
 
-Answer = Completion | Choice | Score
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Answer to an :class:`EvaluationRequest`.
+
+    Attributes:
+        value: probability that the state ends right, in [0, 1].
+        policy: probability of each thought factor to come next, in the order of
+            :data:`~datagen.factors.taxonomy.ACTIONS`; ``None`` if the model has no such head.
+    """
+
+    value: float
+    policy: tuple[float, ...] | None = None
+
+
+Answer = Completion | Choice | Score | Evaluation
 
 
 @dataclass(slots=True)
@@ -253,3 +292,20 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free what the engine holds: processes, memory, connections. May be called twice."""
         ...
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """What an :class:`Engine` with a value model can do besides; most have none."""
+
+    async def evaluate(self, requests: Sequence[EvaluationRequest]) -> list[Evaluation]:
+        """Judge the state of each request, in order."""
+        ...
+
+
+def no_value_model(fingerprint: str) -> EngineError:
+    """The error for an evaluation that is asked of an engine without a value model."""
+    return EngineError(
+        f"engine {fingerprint!r} has no value model to evaluate states with; set "
+        "search.value_model to the folder of one"
+    )

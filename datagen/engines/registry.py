@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from datagen.config import EMBEDDED, EngineSettings
+from datagen.config import EMBEDDED, EngineSettings, Settings
 from datagen.engines.protocol import Engine
 from datagen.errors import ConfigError
 from datagen.prompts.dialect import NATIVE
@@ -83,3 +83,34 @@ def open_engine(settings: EngineSettings) -> Engine:
     if settings.dialect is not NATIVE:  # whose name older journals do not have
         engine.fingerprint += f":{settings.dialect.fingerprint}"
     return engine
+
+
+def open_team(settings: Settings) -> Engine:
+    """Load the engine of a run, with the replicas and the value model that its search names.
+
+    Without any it is the engine alone. All replicas are of the engine's kind, are asked in its
+    dialect, and share with it what ``engine.memory_share`` allows.
+
+    Raises:
+        ConfigError: if a setting names something that cannot be what it should be.
+        EngineError: if a model cannot be loaded.
+    """
+    search, engine = settings.search, settings.engine
+    if search.value_model is None and not search.replica_models:
+        return open_engine(engine)
+    from datagen.engines.team import EngineTeam
+    from datagen.guides import load_guide
+
+    # First what can only be mistyped, since the engines may take minutes.
+    guide = load_guide(search.value_model, device=engine.device) if search.value_model else None
+    share = engine.memory_share / (1 + len(search.replica_models))
+    opened: list[Engine] = []
+    try:
+        for model in (engine.model, *search.replica_models):
+            update = {"model": model, "memory_share": share}
+            opened.append(open_engine(engine.model_copy(update=update)))
+        return EngineTeam(opened[0], opened[1:], guide)
+    except BaseException:
+        for one in opened:
+            one.close()
+        raise

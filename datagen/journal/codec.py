@@ -20,6 +20,8 @@ from datagen.engines.protocol import (
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Evaluation,
+    EvaluationRequest,
     Message,
     Prompt,
     Request,
@@ -27,6 +29,8 @@ from datagen.engines.protocol import (
     Score,
     ScoreRequest,
 )
+from datagen.factors.taxonomy import Factor
+from datagen.traces.model import Step, Trace
 
 _KINDS: Final[dict[type[Request] | type[Answer], str]] = {
     CompletionRequest: "completion",
@@ -35,7 +39,12 @@ _KINDS: Final[dict[type[Request] | type[Answer], str]] = {
     Choice: "choice",
     ScoreRequest: "score",
     Score: "score",
+    EvaluationRequest: "evaluation",
+    Evaluation: "evaluation",
 }
+_NO_PROMPT: Final = "evaluate"
+"""Stored as the prompt of every evaluation: the word with which its identity begins."""
+
 _LENGTHS: Final = struct.Struct("<9q")
 
 
@@ -46,14 +55,15 @@ class Entry(NamedTuple):
         key: :func:`journal_key` as 16 bytes.
         fingerprint: the engine's, UTF-8 as all bytes of text here, lone surrogates passed.
         prompt_hash: :func:`hash_of` the prompt's JSON, under which the prompt is stored.
-        kind: "completion", "choice" or "score".
-        request: JSON list of what the request has besides its prompt: sampling and sample index,
-            or choices, or scored text.
+        kind: "completion", "choice", "score" or "evaluation".
+        request: JSON list of what the request has besides its prompt: sampling, sample index and,
+            if it is not the policy's, model; or choices; or scored text; or model and state.
         finish: of a completion.
         text: of a completion.
         n_tokens: tokens generated; scoring and choosing generate none.
-        logprobs: float64, little-endian; of a choice, its probabilities.
-        ends: uint32, little-endian; a choice has none.
+        logprobs: float64, little-endian; of a choice, its probabilities; of an evaluation, its
+            value and then its policy, if it has one.
+        ends: uint32, little-endian; choices and evaluations have none.
     """
 
     key: bytes
@@ -125,12 +135,13 @@ def encode(
     prompts: dict[bytes, bytes] = {}
     written: dict[Prompt, tuple[str, bytes]] = {}
     for request, answer in answered:
-        if request.prompt not in written:
-            prompt = _prompt_json(request.prompt)
+        asked = _NO_PROMPT if isinstance(request, EvaluationRequest) else request.prompt
+        if asked not in written:
+            prompt = _prompt_json(asked)
             data = bytes_of(prompt)
-            written[request.prompt] = (prompt, hash_of(data))
+            written[asked] = (prompt, hash_of(data))
             prompts[hash_of(data)] = data
-        prompt, prompt_hash = written[request.prompt]
+        prompt, prompt_hash = written[asked]
         kind = _KINDS[type(request)]
         if _KINDS[type(answer)] != kind:
             raise ValueError(f"a {kind} was asked for, and the answer is {answer!r}")
@@ -164,6 +175,8 @@ def _answer_fields(answer: Answer) -> tuple[str | None, bytes | None, int, bytes
             return None, None, 0, array("d", probabilities).tobytes(), None
         case Score(logprobs, ends):
             return None, None, 0, array("d", logprobs).tobytes(), array("I", ends).tobytes()
+        case Evaluation(value, policy):
+            return None, None, 0, array("d", (value, *(policy or ()))).tobytes(), None
 
 
 def answer_of(entry: Entry) -> Answer:
@@ -181,6 +194,9 @@ def answer_of(entry: Entry) -> Answer:
             return Choice(floats)
         case "score":
             return Score(floats, offsets)
+        case "evaluation":
+            value, *policy = floats
+            return Evaluation(value, tuple(policy) or None)
         case kind:
             raise ValueError(f"it holds an answer of unknown kind {kind!r}")
 
@@ -189,15 +205,27 @@ def request_of(kind: str, prompt: bytes, request: bytes) -> Request:
     """The request that was stored with an answer; its key is the entry's."""
     asked = prompt_of(prompt)
     match kind, json.loads(text_of(request)):
-        case "completion", [sampling, sample_idx]:
+        case "completion", [sampling, sample_idx, *model]:
             sampling["stop"] = tuple(sampling["stop"])
-            return CompletionRequest(asked, Sampling(**sampling), sample_idx)
+            return CompletionRequest(asked, Sampling(**sampling), sample_idx, *model)
         case "choice", [choices]:
             return ChoiceRequest(asked, tuple(choices))
         case "score", [text]:
             return ScoreRequest(asked, text)
+        case "evaluation", [model, question, steps, answer]:
+            read = tuple(Step(text, Factor(factor)) for factor, text in steps)
+            return EvaluationRequest(Trace(question, read, answer), model)
         case _:
             raise ValueError(f"no request of kind {kind!r} has the fields {request!r}")
+
+
+def model_of(entry: Entry) -> bytes | None:
+    """Fingerprint of the model that wrote a completion: a member of a team, or the engine."""
+    match json.loads(text_of(entry.request or b"[]")):
+        case [_, _, str(model)]:
+            return bytes_of(model)
+        case _:
+            return entry.fingerprint
 
 
 def prompt_of(data: bytes) -> Prompt:

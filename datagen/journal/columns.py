@@ -110,7 +110,7 @@ def request_columns(kind: str, request: str | None) -> dict[str, Any]:
     )
     fields = [] if request is None else json.loads(request)
     match kind, fields:
-        case "completion", [sampling, sample_idx]:
+        case "completion", [sampling, sample_idx, *_]:
             columns |= {**sampling, "sample_idx": sample_idx}
         case "choice", [choices]:
             columns["choices"] = choices

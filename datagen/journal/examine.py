@@ -27,7 +27,7 @@ class Count:
 
     Attributes:
         fingerprint: of the engine; ``None`` if it is not known (entries of format 1).
-        kind: "completion", "choice" or "score".
+        kind: "completion", "choice", "score" or "evaluation".
         n_entries: how many.
         n_tokens: tokens generated for them.
     """

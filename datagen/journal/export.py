@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen.journal.codec import Stored, bytes_of, fault_of, prompt_of, shown
+from datagen.journal.codec import Stored, bytes_of, fault_of, model_of, prompt_of, shown
 from datagen.journal.columns import groups, list_column, readable, request_columns
 from datagen.journal.failures import UNREADABLE, damaged, explained
 from datagen.journal.salvage import stored_entries
@@ -105,7 +105,7 @@ def _table(rows: Sequence[Stored]) -> Any:
         cells.append(
             {
                 "key": entry.key.hex(),
-                "fingerprint": readable(entry.fingerprint or b""),
+                "fingerprint": readable(model_of(entry) or b""),
                 **_prompt_columns(prompt or b""),
                 **request,
                 "text": readable(entry.text or b""),

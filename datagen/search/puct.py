@@ -2,73 +2,62 @@
 
 An action is a thought factor, not a piece of text: the tree has one child per factor. What the
 child says is settled at expansion, when several replicas propose a segment and the best is taken;
-the others stay as siblings that are never visited, and are the negatives. Two statistics of a node
-must not be confused: ``n_visits`` and ``value`` steer the search, while on-policy evidence is
-counted from the rollouts (:mod:`datagen.search.evidence`).
+the others stay as siblings that are never visited, and are the negatives. What rollouts have
+written under that factor in this very state counts as proposed already: it costs nothing, and where
+it led to is known. Two statistics of a node must not be confused: ``n_visits`` and ``value`` steer
+the search, while on-policy evidence is counted from the rollouts (:mod:`datagen.search.evidence`).
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import cast
 
-from datagen.engines.protocol import (
-    Answer,
-    Choice,
-    Completion,
-    CompletionRequest,
-    Request,
-    Sampling,
-)
-from datagen.factors.taxonomy import Factor
-from datagen.prompts.dialect import NATIVE, Dialect
-from datagen.search.evidence import Rollout, Verify
+from datagen.engines.protocol import Answer, Evaluation, EvaluationRequest, Request
+from datagen.factors.taxonomy import ACTIONS, Factor
+from datagen.search.evidence import Verify
+from datagen.search.expansion import ExpansionConfig, Replica, look, read_proposal, segment_request
 from datagen.search.tree import SearchTree, TreeNode
 from datagen.search.waves import BudgetSpent
-from datagen.traces.model import Step, Trace
-from datagen.verify import Outcome, Verdict
+from datagen.traces.model import Trace
+from datagen.verify import Outcome
+
+__all__ = ["Node", "PuctConfig", "Replica", "backup", "puct", "puct_score", "select"]
 
 
-@dataclass(frozen=True, slots=True)
-class PuctConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PuctConfig(ExpansionConfig):
     """Settings of one search.
 
     Attributes:
         n_simulations: expansions or revisits after the root was evaluated.
         n_root_rollouts: on-policy rollouts from the root; they give its solve rate.
-        n_rollouts: on-policy rollouts from each proposed segment.
-        replica_temperatures: one replica per entry proposes a segment.
         c_puct: weight of the prior against the value.
-        min_prior: factors that the policy finds less likely are not legal.
-        max_step_tokens: longest segment.
-        rollout: how rollouts are sampled. Any temperature but 1 makes them off-policy.
-        dialect: how the policy is asked.
+        reuse: whether steps that rollouts wrote are proposals. The replicas then only write steps
+            under factors that no rollout has taken in that state.
     """
 
     n_simulations: int = 8
     n_root_rollouts: int = 8
-    n_rollouts: int = 1
-    replica_temperatures: tuple[float, ...] = (0.8, 1.2)
     c_puct: float = 1.5
-    min_prior: float = 0.02
-    max_step_tokens: int = 64
-    rollout: Sampling = field(default_factory=Sampling)
-    dialect: Dialect = NATIVE
+    reuse: bool = True
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Node(TreeNode):
     """A state in the tree.
 
+    Where n simulations went through a state that can go on, N(s) = 1 + sum of N(s,a) over its
+    actions, and N(s)·V(s) = ``evaluation`` + sum of N(s,a)·Q(s,a). Where the trace has ended, V is
+    the evaluation.
+
     Attributes:
-        priors: legal factors and their probabilities; empty until asked for.
         children: by factor.
         rejected: proposals that lost, over all factors.
         value_sum: sum of the values that its ``n_visits`` simulations backed up, its own evaluation
             included.
     """
 
-    priors: Mapping[Factor, float] = field(default_factory=dict[Factor, float])
     children: "dict[Factor, Node]" = field(default_factory=lambda: dict[Factor, Node]())
     rejected: "list[Node]" = field(default_factory=lambda: list[Node]())
     value_sum: float = 0.0
@@ -92,19 +81,28 @@ class Node(TreeNode):
 def puct(
     root: Trace, config: PuctConfig, verify: Verify
 ) -> Generator[Sequence[Request], Sequence[Answer], SearchTree[Node]]:
-    """Search the completions of ``root``; returns early, with what it has, on a spent budget."""
+    """Search the completions of ``root``; returns early, with what it has, on a spent budget.
+
+    Raises:
+        ConfigError: if the guide lacks the policy that ``config.guide_prior`` weighs.
+    """
     tree = SearchTree(Node(root))
     try:
-        yield from _evaluate_root(tree, config, verify)
+        yield from look(
+            tree,
+            [tree.root],
+            algorithm="puct",
+            n_rollouts=config.n_root_rollouts,
+            config=config,
+            verify=verify,
+        )
+        _backup_own(tree.root, default=0.0)
         for _ in range(config.n_simulations):
             node, factor = select(tree.root, c_puct=config.c_puct)
+            parent_value = node.value
             if factor is not None:
-                parent_value = node.value
                 node = yield from _expand(tree, node, factor, config, verify)
-                value = _own_value(node, tree, default=parent_value)
-            else:
-                value = _own_value(node, tree, default=node.value)
-            backup(node, value)
+            _backup_own(node, default=parent_value)
     except BudgetSpent:
         pass
     return tree
@@ -123,7 +121,7 @@ def select(root: Node, *, c_puct: float) -> tuple[Node, Factor | None]:
     while not node.terminal:
         scored = {
             factor: puct_score(node, factor, c_puct=c_puct)
-            for factor in Factor
+            for factor in ACTIONS
             if factor in node.priors
         }
         best = max(scored, key=lambda factor: (scored[factor], node.priors[factor]))
@@ -149,116 +147,125 @@ def backup(node: Node, value: float) -> None:
         at = at.parent
 
 
-def _evaluate_root(
-    tree: SearchTree[Node], config: PuctConfig, verify: Verify
-) -> Generator[Sequence[Request], Sequence[Answer], None]:
-    root = tree.root
-    dialect = config.dialect
-    requests = dialect.rollout_requests(root.state, config.n_root_rollouts, sampling=config.rollout)
-    *completions, prior = yield [*requests, dialect.prior_request(root.state)]
-    root.priors = dialect.read_prior(cast(Choice, prior), min_prior=config.min_prior)
-    _record(tree, [(root, request) for request in requests], completions, config, verify)
-    backup(root, _own_value(root, tree, default=0.0))
+def _backup_own(node: Node, *, default: float) -> None:
+    """Back up what a state is worth by itself; ``default``, if nobody could tell, is kept."""
+    if node.evaluation is None:
+        node.evaluation = default
+    backup(node, node.evaluation)
 
 
 def _expand(
     tree: SearchTree[Node], parent: Node, factor: Factor, config: PuctConfig, verify: Verify
 ) -> Generator[Sequence[Request], Sequence[Answer], Node]:
-    """Let the replicas write the step, try each by rollouts, and keep the best as the child."""
-    proposals = yield from _propose(parent, factor, config, verify)
-    open_ends = [node for node in proposals if not node.terminal]
-    dialect, sampling = config.dialect, config.rollout
+    """Find or write proposals for the step, look at them, and keep the best as the child."""
+    written = _written(tree, parent, factor) if config.reuse else []
+    if written:
+        # Only the best has new rollouts drawn from it: of the others enough is known to leave them.
+        best = yield from _best_written(written, config)
+        yield from look(
+            tree,
+            [best],
+            algorithm="puct",
+            n_rollouts=config.n_rollouts,
+            config=config,
+            verify=verify,
+        )
+        return _adopt(parent, factor, best, written)
     requests = [
-        (node, request)
-        for node in open_ends
-        for request in dialect.rollout_requests(node.state, config.n_rollouts, sampling=sampling)
+        segment_request(parent.state, factor, replica_idx=idx, sample_idx=idx, config=config)
+        for idx in range(len(config.replicas))
     ]
-    if open_ends:
-        priors = [dialect.prior_request(node.state) for node in open_ends]
-        answers = yield [*(request for _, request in requests), *priors]
-        _record(tree, requests, answers[: len(requests)], config, verify)
-        for node, prior in zip(open_ends, answers[len(requests) :], strict=True):
-            node.priors = dialect.read_prior(cast(Choice, prior), min_prior=config.min_prior)
-    # An open end is worth more than a dead one, even if its few rollouts all went wrong.
-    best = max(
+    answers = yield requests
+    by_state: dict[Trace, Node] = {}
+    for idx, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+        node = read_proposal(
+            parent,
+            factor,
+            request,
+            answer,
+            replica_idx=idx,
+            dialect=config.dialect,
+            verify=verify,
+        )
+        by_state.setdefault(node.state, node)
+    proposals = list(by_state.values())
+    advice = yield from look(
+        tree,
         proposals,
-        key=lambda node: (
-            _own_value(node, tree, default=0.0),
-            not node.terminal,
-            -node.replica_idx,
-        ),
+        algorithm="puct",
+        n_rollouts=config.n_rollouts,
+        config=config,
+        verify=verify,
     )
-    for node in proposals:
-        node.chosen = node is best
+
+    def worth(idx: int) -> tuple[float, bool, int]:
+        """The guide chooses where there is one; an open end is worth more than a dead one."""
+        node, said = proposals[idx], advice[idx]
+        return (node.evaluation or 0.0) if said is None else said, not node.terminal, -idx
+
+    best = proposals[max(range(len(proposals)), key=worth)]
+    return _adopt(parent, factor, best, proposals)
+
+
+def _adopt(parent: Node, factor: Factor, best: Node, proposals: Sequence[Node]) -> Node:
+    """Make one proposal the child, and keep the others as its rejected siblings."""
+    best.chosen = True
     parent.children[factor] = best
     parent.rejected += [node for node in proposals if node is not best]
     return best
 
 
-def _propose(
-    parent: Node, factor: Factor, config: PuctConfig, verify: Verify
-) -> Generator[Sequence[Request], Sequence[Answer], list[Node]]:
-    """One node per distinct segment that the replicas write; never empty."""
-    requests = [
-        config.dialect.segment_request(
-            parent.state,
-            factor,
-            temperature=temperature,
-            max_tokens=config.max_step_tokens,
-            sample_idx=replica_idx,
-        )
-        for replica_idx, temperature in enumerate(config.replica_temperatures)
-    ]
-    answers = yield requests
-    proposals: dict[Trace, Node] = {}
-    for replica_idx, (request, answer) in enumerate(zip(requests, answers, strict=True)):
-        completion = cast(Completion, answer)
-        reading = config.dialect.read_segment(completion, parent.state, factor)
-        verdict: Verdict | None = None
-        if reading.steps:
-            state = parent.state.extended(*reading.steps)
-            if factor is Factor.ANSWER:
-                state = Trace(state.question, state.steps, reading.answer)
-                verdict = verify(completion)
-        else:
-            # The replica lost the thread within the step: a dead end, which the search must learn
-            # to avoid as it would a wrong answer, though it is no evidence about any step.
-            state = parent.state.extended(Step(reading.rest, factor))
-            outcome = Outcome.UNVERIFIABLE if completion.finish == "stop" else Outcome.TRUNCATED
-            verdict = Verdict(outcome, None, "the segment is not a whole step")
-        proposals.setdefault(
+def _best_written(
+    written: Sequence[Node], config: PuctConfig
+) -> Generator[Sequence[Request], Sequence[Answer], Node]:
+    """The one that the guide takes to be worth most, or without one, that most often ended right.
+
+    Of equals, an open end comes before a finished trace, and then what was written first.
+    """
+    worth = [node.evaluation or 0.0 for node in written]
+    if config.guide is not None and len(written) > 1:
+        answers = yield [EvaluationRequest(node.state, config.guide) for node in written]
+        worth = [cast(Evaluation, answer).value for answer in answers]
+    ranks = [(value, not node.terminal) for value, node in zip(worth, written, strict=True)]
+    return written[max(range(len(written)), key=lambda idx: (*ranks[idx], -idx))]
+
+
+def _written(tree: SearchTree[Node], parent: Node, factor: Factor) -> list[Node]:
+    """What rollouts wrote under ``factor`` in the state of ``parent``: one node per segment.
+
+    Each has as its evaluation how often the rollouts that wrote it ended right. They are on-policy
+    evidence for it as for any state that they pass through.
+    """
+    at = len(parent.state.steps)
+    found: dict[Trace, Node] = {}
+    outcomes: dict[Trace, list[bool]] = {}
+    for rollout in tree.rollouts:
+        steps = rollout.trace.steps
+        if (
+            not rollout.ended
+            or not len(rollout.state.steps) <= at < len(steps)
+            or steps[at].factor is not factor
+            or steps[:at] != parent.state.steps
+        ):
+            continue
+        state, verdict = parent.state.extended(steps[at]), None
+        if factor is Factor.ANSWER:
+            state, verdict = replace(state, answer=rollout.reading.answer), rollout.verdict
+        own = rollout.reading.step(at - len(rollout.state.steps), answer=state.answer)
+        found.setdefault(
             state,
             Node(
-                state, parent, factor, parent.priors[factor], replica_idx, request, reading, verdict
+                state,
+                parent,
+                factor,
+                parent.priors.get(factor),
+                request=rollout.request,
+                reading=own,
+                verdict=verdict,
+                chosen=False,
             ),
         )
-    return list(proposals.values())
-
-
-def _record(
-    tree: SearchTree[Node],
-    requests: Sequence[tuple[Node, CompletionRequest]],
-    answers: Sequence[Answer],
-    config: PuctConfig,
-    verify: Verify,
-) -> None:
-    for (node, request), answer in zip(requests, answers, strict=True):
-        completion = cast(Completion, answer)
-        tree.rollouts.append(
-            Rollout.read("puct", node.state, request, completion, verify, config.dialect)
-        )
-
-
-def _own_value(node: Node, tree: SearchTree[Node], *, default: float) -> float:
-    """Mean of the node's own rollouts, or its outcome where it is terminal.
-
-    A dead end is worth 0. If no rollout could be verified, ``default``.
-    """
-    if node.verdict is not None:
-        return float(node.verdict.outcome is Outcome.CORRECT)
-    outcomes = [
-        rollout.verdict.outcome is Outcome.CORRECT
-        for rollout in tree.rollouts
-        if rollout.state is node.state and rollout.verdict.is_trial
-    ]
-    return sum(outcomes) / len(outcomes) if outcomes else default
+        outcomes.setdefault(state, []).append(rollout.verdict.outcome is Outcome.CORRECT)
+    for state, node in found.items():
+        node.evaluation = sum(outcomes[state]) / len(outcomes[state])
+    return list(found.values())

@@ -173,8 +173,14 @@ def _expected(n_steps: int, config: GenerateConfig) -> int:
     match config.algorithm:
         case "puct":
             puct = config.puct
-            n_tried = puct.n_simulations * len(puct.replica_temperatures) * puct.n_rollouts
+            n_tried = puct.n_simulations * len(puct.replicas) * puct.n_rollouts
             return puct.n_root_rollouts + n_tried
+        case "beam":
+            beam = config.beam
+            n_tried = beam.n_subtrees * beam.width * min(max(n_steps, 1), beam.max_depth)
+            return beam.n_root_rollouts + n_tried * beam.n_proposal_rollouts
+        case "revise":
+            return config.revise.n_chains * (1 + config.revise.n_revisions)
         case "omega":
             omega = config.omega
             n_asks = max(n_steps - 1, 0).bit_length()
@@ -324,6 +330,9 @@ class _Tables:
                 "factor": node.factor.value if node.factor else None,
                 "text": None if at_root else node.state.steps[-1].text,
                 "prior": node.prior,
+                "legal_factors": [factor.value for factor in node.priors],
+                "priors": list(node.priors.values()),
+                "evaluation": node.evaluation,
                 "n_visits": node.n_visits,
                 "value": node.estimate,
                 "n_rollouts": evidence.n_rollouts,
@@ -331,6 +340,7 @@ class _Tables:
                 "chosen": node.chosen,
                 "replica_idx": node.replica_idx,
                 "outcome": node.verdict.outcome.value if node.verdict else None,
+                "answer": node.verdict.extracted if node.verdict else None,
                 "n_tokens": sum(reading.n_tokens) if reading else 0,
                 "min_logprob": reading.min_logprob if reading else None,
                 "completion_key": self._key(node.request) if node.request else None,

@@ -19,9 +19,12 @@ from datagen.engines.protocol import (
     Completion,
     CompletionRequest,
     Engine,
+    EvaluationRequest,
+    Evaluator,
     Request,
     ScoreRequest,
     flat_text,
+    no_value_model,
 )
 from datagen.errors import EngineError
 from datagen.journal import Journal, journal_key
@@ -33,6 +36,12 @@ T = TypeVar("T")
 
 _MAX_LIVE: Final = 2048
 """Searches held open at once, if the engine does not need more to be busy."""
+
+_MOST_EVALUATIONS: Final = 256
+"""In one call, beside an engine that forms its own batches; the journal gets them together."""
+
+_ONE_BY_ONE: Final = (ChoiceRequest, ScoreRequest, CompletionRequest)
+"""What an engine that forms its own batches is asked request by request."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +86,10 @@ class _Call:
     known: dict[str, Answer]
     asked: dict[str, Request]
     task: asyncio.Task[Sequence[Answer]]
+
+    @property
+    def evaluates(self) -> bool:
+        return any(isinstance(request, EvaluationRequest) for request in self.asked.values())
 
     @property
     def n_completions(self) -> int:
@@ -206,14 +219,25 @@ class Scheduler(Generic[T]):
             if n_free <= 0 or n_allowed <= 0 or self._meter.spent:
                 return
             # One batch at a time where batches matter; else everything that fits.
-            n_taken = min(n_free, n_allowed) if self._streaming else self._engine.batch_size
-            taken = self._line.take(n_taken)
+            if self._streaming:
+                taken = self._evaluations() or self._line.take(min(n_free, n_allowed), _ONE_BY_ONE)
+            else:
+                taken = self._line.take(self._engine.batch_size)
             if not taken:
                 return
             if not self._put(taken):
                 # All of it was in the journal. A long replay must not look like a standstill.
                 self._report()
                 await asyncio.sleep(0)
+
+    def _evaluations(self) -> list[Pending]:
+        """The next batch of them, beside an engine that forms its own batches.
+
+        A value model does not: it gets one at a time, which grows while the model is busy.
+        """
+        if any(call.evaluates for call in self._calls):
+            return []
+        return self._line.take(_MOST_EVALUATIONS, (EvaluationRequest,))
 
     def _has_room(self) -> bool:
         if self._n_begun - self._n_out >= self._max_live:
@@ -231,7 +255,7 @@ class Scheduler(Generic[T]):
         self.progress.n_replayed += sum(
             isinstance(known.get(pending.key), Completion) for pending in batch
         )
-        if not self._streaming:
+        if not self._streaming or isinstance(batch[0].request, EvaluationRequest):
             return self._call(batch, known)
         return any([self._call([pending], known) for pending in batch])
 
@@ -272,6 +296,10 @@ class Scheduler(Generic[T]):
                 answers = await self._engine.choose(batch)
             case ScoreRequest():
                 answers = await self._engine.score(batch)
+            case EvaluationRequest():
+                if not isinstance(self._engine, Evaluator):
+                    raise no_value_model(self._engine.fingerprint)
+                answers = await self._engine.evaluate(batch)
             case _:
                 answers = await self._engine.complete(batch)
         if len(answers) != len(batch):
@@ -380,15 +408,17 @@ class Scheduler(Generic[T]):
         live.n_missing, live.n_read = len(requests), 0
         live.enough = requests.enough if isinstance(requests, Until) else None
         n_firm = 1 if live.enough else len(requests)
-        before, live.prompt = live.prompt, ""
+        before, longest = live.prompt, ""
         for pending in live.wave:
             warmth = 0
-            if self._streaming:
+            # An evaluation has no prompt, and leaves the engine's cache as it is.
+            if self._streaming and not isinstance(pending.request, EvaluationRequest):
                 prompt = flat_text(pending.request.prompt)
                 warmth = shared_prefix(prompt, before)
-                live.prompt = max(live.prompt, prompt, key=len)
+                longest = max(longest, prompt, key=len)
             if pending.slot < n_firm or self._speculate:
                 self._line.push(pending, warmth=warmth, idle=pending.slot >= n_firm)
+        live.prompt = longest or before
 
     def _deliver(self, pending: Pending, answer: Answer) -> None:
         live: _Live[T] = pending.live

@@ -5,9 +5,9 @@ table. What steers a search (visits, its own estimate) is kept apart from on-pol
 is counted from the rollouts (:mod:`datagen.search.evidence`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from datagen.engines.protocol import CompletionRequest
 from datagen.factors.taxonomy import Factor
@@ -35,6 +35,10 @@ class TreeNode:
         verdict: set where the trace has ended, or can go no further.
         chosen: whether the search can go through it; otherwise a rejected proposal.
         n_visits: how often the search selected it.
+        priors: the factors that may follow and their probabilities, which sum to one, in the order
+            of the taxonomy; empty where nobody asked.
+        evaluation: what the state was worth when the search first looked at it; ``None`` where it
+            did not, or could not tell.
     """
 
     state: Trace
@@ -47,6 +51,8 @@ class TreeNode:
     verdict: Verdict | None = None
     chosen: bool = True
     n_visits: int = 0
+    priors: Mapping[Factor, float] = field(default_factory=dict[Factor, float])
+    evaluation: float | None = None
 
     def __repr__(self) -> str:
         n_steps = len(self.state.steps)
@@ -66,6 +72,27 @@ class TreeNode:
     def below(self) -> "Sequence[TreeNode]":
         """All nodes one step on, rejected proposals behind those that were chosen."""
         return ()
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class BranchingNode(TreeNode):
+    """A state that may have several children of one factor, told apart by what they say.
+
+    Attributes:
+        children: by their state, which includes the answer where a trace has ended.
+    """
+
+    children: "dict[Trace, Self]" = field(default_factory=lambda: dict[Trace, Any]())
+
+    @property
+    def estimate(self) -> float | None:
+        """What it was worth when first looked at; ``None`` if it was not taken."""
+        return self.evaluation if self.n_visits else None
+
+    @property
+    def below(self) -> "Sequence[Self]":
+        """The children that were taken, then the others."""
+        return sorted(self.children.values(), key=lambda child: not child.chosen)
 
 
 N_co = TypeVar("N_co", bound=TreeNode, covariant=True)

@@ -7,13 +7,25 @@ An engine without one is served in the order of asking, which keeps its batches 
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from datagen.engines.protocol import ChoiceRequest, CompletionRequest, Request, ScoreRequest
+from datagen.engines.protocol import (
+    ChoiceRequest,
+    CompletionRequest,
+    EvaluationRequest,
+    Request,
+    ScoreRequest,
+)
 
-_PRECEDENCE: Final = (ChoiceRequest, ScoreRequest, CompletionRequest)
+_PRECEDENCE: Final[tuple[type[Request], ...]] = (
+    EvaluationRequest,
+    ChoiceRequest,
+    ScoreRequest,
+    CompletionRequest,
+)
 """What costs one pass comes before what generates."""
 
 
@@ -60,10 +72,10 @@ class WaitingLine:
         heapq.heappush(heap, (idle, -warmth, next(self._age), pending))
         self.n_firm += not idle
 
-    def take(self, n: int) -> list[Pending]:
-        """Remove and return up to ``n`` requests of one kind; empty if none waits."""
-        for heap in self._heaps.values():
-            taken: list[Pending] = []
+    def take(self, n: int, kinds: Sequence[type[Request]] = _PRECEDENCE) -> list[Pending]:
+        """Remove and return up to ``n`` requests of the first kind that has any."""
+        for kind in kinds:
+            heap, taken = self._heaps[kind], list[Pending]()
             while heap and len(taken) < n:
                 idle, _, _, pending = heapq.heappop(heap)
                 self.n_firm -= not idle
