@@ -9,7 +9,7 @@ from pydantic import PrivateAttr
 
 from datagen.config import BUNDLED, NONE, Settings, load_settings
 from datagen.engines.protocol import Engine
-from datagen.engines.registry import open_engine
+from datagen.engines.registry import open_team
 from datagen.reasoner.bundle import CODE_SEEDS, SEEDS
 from datagen.verify.sandbox import Sandbox, default_sandbox
 
@@ -41,7 +41,7 @@ class Workspace(dg.ConfigurableResource[None]):
     def engine(self) -> Engine:
         """The engine of this run: opened when it is first asked for, and shared by all stages."""
         if self._engine is None:
-            self._engine = open_engine(self.settings.engine)
+            self._engine = open_team(self.settings)
         return self._engine
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:

@@ -13,19 +13,27 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.code.back_translate import BackTranslation
+from datagen.corrections import CorrectionConfig, JointConfig
 from datagen.engines.protocol import Sampling
+from datagen.engines.team import Members
 from datagen.errors import ConfigError
+from datagen.export.replies import Ending
+from datagen.factors.tagging import TaggerChoice, TaggingConfig
 from datagen.judge import Judge, checker, critique_judge
 from datagen.measure import MeasureConfig
 from datagen.prompts.dialect import DIALECTS, Dialect, PromptStyle
+from datagen.search.beam import BeamConfig
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.budget import Budget
+from datagen.search.expansion import Replica
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig, TreeSearch
 from datagen.search.omega import OmegaConfig
 from datagen.search.puct import PuctConfig
+from datagen.search.revise import ReviseConfig
 from datagen.seeds import Format
 from datagen.seeds.code import CodeFormat
+from datagen.summaries import SummaryConfig, Writer
 from datagen.traces.splitting import Splitting
 from datagen.verify.sandbox import Limits, SandboxMode, configure_default
 from schemas import ROUTES, Route
@@ -141,20 +149,46 @@ class SearchSettings(_Section):
 
     algorithm: TreeSearch = Field(
         default="puct",
-        description='"puct": over thought factors; "omega": bisects wrong rollouts; "best_of_n"',
+        description='"puct": over thought factors; "beam": a few paths, led by value_model; '
+        '"revise": attempts that doubt themselves; "omega": bisects wrong rollouts; "best_of_n"',
     )
     n_simulations: int = Field(
         default=4, ge=0, description="Per search: PUCT simulations, or OmegaPRM bisections at most"
     )
     n_root_rollouts: int = Field(
-        default=8, ge=1, description="On-policy rollouts from each root; the n of best-of-n"
+        default=8,
+        ge=1,
+        description="On-policy rollouts from each root; the n of best-of-n; attempts to revise",
     )
-    n_rollouts: int = Field(default=1, ge=1, description="On-policy rollouts from each segment")
+    n_rollouts: int = Field(
+        default=1,
+        ge=0,
+        description="On-policy rollouts from each segment; 0 only where value_model is all judges",
+    )
     n_bisect_rollouts: int = Field(
         default=8, ge=1, description="On-policy rollouts from each prefix that OmegaPRM measures"
     )
     replica_temperatures: tuple[float, ...] = Field(
         default=(0.8, 1.2), min_length=1, description="One replica per entry proposes each segment"
+    )
+    replica_models: tuple[str, ...] = Field(
+        default=(), description="Further models, named as engine.model, that propose segments"
+    )
+    value_model: str | None = Field(
+        default=None,
+        description="Folder of a PRM or two-headed model that judges states; unset: none",
+    )
+    guide_prior: float = Field(
+        default=0.0, ge=0, le=1, description="Weight of value_model's policy in the prior"
+    )
+    guide_value: float = Field(
+        default=1.0, ge=0, le=1, description="Weight of value_model's value against own rollouts"
+    )
+    n_beams: int = Field(default=4, ge=1, description="beam: paths, each in a subtree of its own")
+    beam_width: int = Field(default=4, ge=1, description="beam: segments proposed on each path")
+    n_revisions: int = Field(default=2, ge=0, description="revise: most revisions of an attempt")
+    reuse_rollouts: bool = Field(
+        default=True, description="Steps that rollouts wrote are proposals; replicas add the rest"
     )
     c_puct: float = Field(default=1.5, ge=0, description="Weight of the prior against the value")
     min_prior: float = Field(
@@ -179,22 +213,63 @@ class SearchSettings(_Section):
         """Of rollouts."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
 
-    def generate_config(self, dialect: Dialect) -> GenerateConfig:
-        """As the search takes it."""
+    def generate_config(self, dialect: Dialect, members: Members | None = None) -> GenerateConfig:
+        """As the search takes it.
+
+        Args:
+            dialect: how the models are asked.
+            members: whom the search can ask besides the policy. Further models propose segments at
+                the first of the temperatures.
+
+        Raises:
+            ConfigError: if a weight has nothing to weigh.
+        """
         rollout = self.sampling()
+        team = members or Members()
+        if self.guide_prior and team.guide and not team.has_policy:
+            raise ConfigError(
+                f"search.guide_prior={self.guide_prior!r}, but search.value_model="
+                f"{self.value_model!r} has no policy; set search.guide_prior to 0, or "
+                "search.value_model to a two-headed model"
+            )
+        temperatures = self.replica_temperatures
+        shared: dict[str, Any] = {
+            "n_rollouts": self.n_rollouts,
+            "replicas": (
+                *map(Replica, temperatures),
+                *(Replica(temperatures[0], model) for model in team.replicas),
+            ),
+            "guide": team.guide or None,
+            "guide_prior": self.guide_prior,
+            "guide_value": self.guide_value,
+            "min_prior": self.min_prior,
+            "max_step_tokens": self.max_step_tokens,
+            "rollout": rollout,
+            "dialect": dialect,
+        }
         return GenerateConfig(
+            algorithm=self.algorithm,
             puct=PuctConfig(
                 n_simulations=self.n_simulations,
                 n_root_rollouts=self.n_root_rollouts,
-                n_rollouts=self.n_rollouts,
-                replica_temperatures=self.replica_temperatures,
                 c_puct=self.c_puct,
-                min_prior=self.min_prior,
+                reuse=self.reuse_rollouts,
+                **shared,
+            ),
+            beam=BeamConfig(
+                n_subtrees=self.n_beams,
+                width=self.beam_width,
+                n_root_rollouts=self.n_root_rollouts,
+                **shared,
+            ),
+            revise=ReviseConfig(
+                n_chains=self.n_root_rollouts,
+                n_revisions=self.n_revisions,
+                guide=team.guide or None,
                 max_step_tokens=self.max_step_tokens,
                 rollout=rollout,
                 dialect=dialect,
             ),
-            algorithm=self.algorithm,
             omega=OmegaConfig(
                 n_screening=self.n_root_rollouts,
                 n_searches=self.n_simulations,
@@ -333,12 +408,89 @@ class SandboxSettings(_Section):
         configure_default(mode=self.mode, limits=limits, size=self.n_workers)
 
 
+class FactorSettings(_Section):
+    """Which thought factor each step performs."""
+
+    tagger: TaggerChoice = Field(
+        default="classifier",
+        description='Who tags prose: "classifier" (CPU, English), "model" (engine.model), "none"',
+    )
+    min_probability: float = Field(
+        default=0.5, ge=0, le=1, description="Less probable tags are not used, and need review"
+    )
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="Stop after so many generated tokens; unset: no limit"
+    )
+
+    def tagging(self, dialect: Dialect) -> TaggingConfig:
+        """As :func:`~datagen.factors.tagging.tag_traces` takes it."""
+        return TaggingConfig(self.tagger, self.min_probability, dialect)
+
+
+class CorrectionSettings(_Section):
+    """Traces that go wrong, notice it and end right."""
+
+    max_attempts: int = Field(
+        default=4, ge=1, le=4, description="Most wrong attempts in one such trace"
+    )
+    max_rows: int = Field(default=4, ge=0, description="Most rows per question and kind; 0: none")
+    n_joints: int = Field(
+        default=4, ge=1, description="Samples of the words that join an error and its repair"
+    )
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="Stop after so many generated tokens; unset: no limit"
+    )
+
+    def correction_config(self, dialect: Dialect) -> CorrectionConfig:
+        """As :func:`~datagen.corrections.make_corrections` takes it."""
+        return CorrectionConfig(
+            max_attempts=self.max_attempts,
+            max_rows=self.max_rows,
+            joint=JointConfig(n_joints=self.n_joints, dialect=dialect),
+        )
+
+
+class SummarySettings(_Section):
+    """What is shown of a hidden thought."""
+
+    writer: Writer = Field(
+        default="auto",
+        description='"model" (follows instructions), "extract" (sentences of the thought), "auto"',
+    )
+    max_words: int = Field(default=80, ge=1, description="Longest summary, words")
+    max_attempts: int = Field(
+        default=3, ge=1, description="Summaries that a model is asked for, until one passes"
+    )
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="Stop after so many generated tokens; unset: no limit"
+    )
+
+    def summary_config(self, dialect: Dialect) -> SummaryConfig:
+        """As :func:`~datagen.summaries.summarise_traces` takes it."""
+        return SummaryConfig(
+            writer=self.writer,
+            max_words=self.max_words,
+            max_attempts=self.max_attempts,
+            dialect=dialect,
+        )
+
+
 class ExportSettings(_Section):
     """What goes into the datasets."""
 
     max_per_question: int = Field(default=4, ge=1, description="Most SFT rows per question")
     after_first_error: Literal["keep", "drop"] = Field(
         default="keep", description="PRM steps behind the first wrong one"
+    )
+    wrong_ends_at: Ending = Field(
+        default="pit",
+        description='Rejected replies: cut behind the first "pit", or whole: "answer"',
+    )
+    max_pairs_per_question: int = Field(
+        default=4, ge=1, description="Most preference pairs per question"
+    )
+    min_delta_q: float = Field(
+        default=0.25, gt=0, le=1, description="Least difference of Q in a pair of steps"
     )
 
 
@@ -352,6 +504,9 @@ class Settings(_Section):
     labels: LabelSettings = LabelSettings()
     code: CodeSettings = CodeSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    factors: FactorSettings = FactorSettings()
+    corrections: CorrectionSettings = CorrectionSettings()
+    summaries: SummarySettings = SummarySettings()
     export: ExportSettings = ExportSettings()
     ray: RaySettings = RaySettings()
 
@@ -376,18 +531,10 @@ class Settings(_Section):
             price_generated=self.engine.price_generated,
         )
 
-    def label_budget(self) -> Budget:
-        """Of critiques and of measuring, each."""
+    def budget(self, max_tokens: int | None) -> Budget:
+        """Of any other stage."""
         return Budget(
-            max_tokens=self.labels.budget_tokens,
-            price_prompt=self.engine.price_prompt,
-            price_generated=self.engine.price_generated,
-        )
-
-    def code_budget(self) -> Budget:
-        """Of back-translation."""
-        return Budget(
-            max_tokens=self.code.budget_tokens,
+            max_tokens=max_tokens,
             price_prompt=self.engine.price_prompt,
             price_generated=self.engine.price_generated,
         )

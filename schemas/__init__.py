@@ -7,14 +7,20 @@ Nothing of ours is imported here, and nothing slow: every other package may impo
 
 from typing import Final
 
+from schemas.advantages import Advantage
 from schemas.code_seeds import MAX_CALL_CHARS, MAX_CALLS, CodeSeed
 from schemas.code_tasks import CodeTask
 from schemas.code_thoughts import CodeThought
 from schemas.contract import Contract
-from schemas.critiques import JUDGES, Critique, JudgeName
+from schemas.corrections import CORRECTION_KINDS, STEP_ROLES, Correction, CorrectionKind, StepRole
+from schemas.critique import CritiqueSft
+from schemas.critiques import JUDGES, STEP_VERDICTS, Critique, JudgeName, StepVerdict
 from schemas.errors import ContractError
 from schemas.executions import Execution
+from schemas.kto import Kto
 from schemas.nodes import Node
+from schemas.policy_value import PolicyValue
+from schemas.preference import Preference
 from schemas.prefixes import Prefix
 from schemas.prm import Prm
 from schemas.probes import Probe
@@ -22,9 +28,13 @@ from schemas.quarantine import Quarantine
 from schemas.raw_rollouts import RawRollout
 from schemas.rl import Rl
 from schemas.rollouts import Rollout
+from schemas.rubric_rewards import RubricReward
 from schemas.seeds import Seed
 from schemas.sft import Sft
 from schemas.step_labels import StepLabel
+from schemas.step_preference import STEP_PREFERENCE_KINDS, StepPreference, StepPreferenceKind
+from schemas.summaries import SUMMARY_WRITERS, Summary, SummaryWriter
+from schemas.tags import TAGGERS, Tag, Tagger
 from schemas.trace_labels import TraceLabel
 from schemas.traces import Trace
 from schemas.vocabulary import (
@@ -64,16 +74,26 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Node,
         Rollout,
         Trace,
+        Tag,
         Critique,
         Probe,
         StepLabel,
         TraceLabel,
+        Correction,
         Execution,
         CodeThought,
         CodeTask,
+        Summary,
         Sft,
         Prm,
+        CritiqueSft,
         Rl,
+        RubricReward,
+        Advantage,
+        Preference,
+        StepPreference,
+        Kto,
+        PolicyValue,
         RawRollout,
     )
 }
@@ -85,6 +105,7 @@ __all__ = [
     "CLAIM_VERDICTS",
     "CODE_TASKS",
     "CONTRACTS",
+    "CORRECTION_KINDS",
     "DOMAINS",
     "JUDGES",
     "LABEL_SOURCES",
@@ -95,7 +116,13 @@ __all__ = [
     "ROLES",
     "ROUTES",
     "STEP_CHECKS",
+    "STEP_PREFERENCE_KINDS",
+    "STEP_ROLES",
+    "STEP_VERDICTS",
+    "SUMMARY_WRITERS",
+    "TAGGERS",
     "VERIFIERS",
+    "Advantage",
     "Algorithm",
     "ClaimKind",
     "ClaimVerdict",
@@ -105,13 +132,19 @@ __all__ = [
     "CodeThought",
     "Contract",
     "ContractError",
+    "Correction",
+    "CorrectionKind",
     "Critique",
+    "CritiqueSft",
     "Domain",
     "Execution",
     "JudgeName",
+    "Kto",
     "LabelSource",
     "Node",
     "Outcome",
+    "PolicyValue",
+    "Preference",
     "Prefix",
     "Prm",
     "Probe",
@@ -122,10 +155,19 @@ __all__ = [
     "Role",
     "Rollout",
     "Route",
+    "RubricReward",
     "Seed",
     "Sft",
     "StepCheck",
     "StepLabel",
+    "StepPreference",
+    "StepPreferenceKind",
+    "StepRole",
+    "StepVerdict",
+    "Summary",
+    "SummaryWriter",
+    "Tag",
+    "Tagger",
     "Trace",
     "TraceLabel",
     "Verifier",

@@ -1,4 +1,4 @@
-"""Column types that dataframely lacks: a string out of a closed set, and a conversation.
+"""Column types that dataframely lacks: a string out of a closed set, a conversation, a rubric.
 
 A ``Choice`` is stored as a plain string. A Polars ``Enum`` would become an Arrow dictionary, which
 neither concatenates with ordinary Hugging Face data nor survives a new member.
@@ -59,3 +59,14 @@ def conversation(description: str) -> dy.List:
         }
     )
     return dy.List(message, min_length=1, description=description)
+
+
+def rubric(description: str, *, nullable: bool) -> dy.List:
+    """A non-empty rubric: what a good answer does, and how much each of it counts."""
+    criterion = dy.Struct(
+        {
+            "criterion": dy.String(min_length=1, description="What a good answer does."),
+            "weight": dy.Float64(min_exclusive=0, description="How much it counts."),
+        }
+    )
+    return dy.List(criterion, min_length=1, nullable=nullable, description=description)

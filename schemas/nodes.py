@@ -33,6 +33,19 @@ class Node(Contract):
     prior = dy.Float64(
         nullable=True, min=0, max=1, description="P(factor) that the policy gave it at the parent."
     )
+    legal_factors = dy.List(
+        dy.String(),
+        description="Factors that may follow, in taxonomy order; empty if nobody asked.",
+    )
+    priors = dy.List(
+        dy.Float64(min=0, max=1), description="P of each of legal_factors, as the search took it."
+    )
+    evaluation = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description="What it was worth when first looked at; null if nothing could tell.",
+    )
     n_visits = dy.Int64(min=0, description="Times that the search went through this node.")
     value = dy.Float64(
         nullable=True, min=0, max=1, description="Mean value backed up here; null if never visited."
@@ -48,6 +61,9 @@ class Node(Contract):
     outcome = Choice(
         OUTCOMES, nullable=True, description="How the trace ended here; null where it can go on."
     )
+    answer = dy.String(
+        nullable=True, description="The answer it ends with, as judged; null if there is none."
+    )
     n_tokens = dy.Int64(min=0, description="Tokens generated for the step that leads here.")
     min_logprob = dy.Float64(
         nullable=True,
@@ -62,6 +78,22 @@ class Node(Contract):
     def n_correct_within_n_rollouts(cls) -> pl.Expr:
         """n_correct must not exceed n_rollouts."""
         return cls.n_correct.col <= cls.n_rollouts.col
+
+    @dy.rule()
+    def one_prior_per_legal_factor(cls) -> pl.Expr:
+        """The lists legal_factors and priors must have the same length."""
+        return cls.legal_factors.col.list.len() == cls.priors.col.list.len()
+
+    @dy.rule()
+    def priors_sum_to_one(cls) -> pl.Expr:
+        """The list priors must sum to one, or be empty."""
+        empty = cls.priors.col.list.len() == 0
+        return empty | ((cls.priors.col.list.sum() - 1).abs() < 1e-6)
+
+    @dy.rule()
+    def decided_outcome_has_an_answer(cls) -> pl.Expr:
+        """An outcome of correct or wrong needs an answer that is not null."""
+        return ~cls.outcome.col.is_in(["correct", "wrong"]) | cls.answer.col.is_not_null()
 
     @dy.rule()
     def only_the_root_has_no_parent_and_no_text(cls) -> pl.Expr:

@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import Choice, rubric
 from schemas.contract import Contract
 from schemas.vocabulary import DOMAINS, VERIFIERS
 
@@ -32,6 +32,9 @@ class Seed(Contract):
     factors = dy.List(dy.String(), description="Thought factor that each step performs.")
     answer = dy.String(min_length=1, description="The final answer, taken as gold.")
     verifier = Choice(VERIFIERS, description="How answers are compared with the gold answer.")
+    criteria = rubric(
+        "The rubric of a question without a checkable answer; else null.", nullable=True
+    )
     facts = dy.List(
         dy.Struct(
             {
@@ -61,3 +64,8 @@ class Seed(Contract):
         """Each fact's step_idx must be the index of a step."""
         last = cls.facts.col.list.eval(pl.element().struct.field("step_idx")).list.max()
         return last < cls.steps.col.list.len()
+
+    @dy.rule()
+    def criteria_of_rubric_seeds(cls) -> pl.Expr:
+        """Criteria must be there if verifier is rubric, and only then."""
+        return cls.criteria.col.is_not_null() == (cls.verifier.col == "rubric")

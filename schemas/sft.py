@@ -17,3 +17,8 @@ class Sft(Contract):
 
     messages = conversation("The conversation; its last message is the one to learn.")
     id = dy.String(primary_key=True, min_length=1, description="Identifies the row.")
+    summary = dy.String(
+        nullable=True,
+        min_length=1,
+        description="What a reader may be shown of the thought; null: none was made. Not trained.",
+    )

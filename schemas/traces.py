@@ -20,7 +20,11 @@ class Trace(Contract):
     seed_id = dy.String(min_length=1, description="The seed whose question it answers.")
     prefix_id = dy.String(min_length=1, description="The prefix that it continues.")
     rollout_id = dy.String(
-        nullable=True, description="The rollout that finished it; null for the human trace."
+        nullable=True, description="The rollout that finished it; null if none did."
+    )
+    node_id = dy.String(
+        nullable=True,
+        description="The node that it ends at, if a search put it together; null otherwise.",
     )
     question = dy.String(min_length=1, description="The question.")
     steps = dy.List(dy.String(), description="All steps, from the question to the end.")
@@ -50,6 +54,11 @@ class Trace(Contract):
             & (cls.step_provenance.col.list.len() == n_steps)
             & (cls.step_source.col.list.len() == n_steps)
         )
+
+    @dy.rule()
+    def drawn_or_put_together(cls) -> pl.Expr:
+        """At most one of rollout_id and node_id may be given."""
+        return cls.rollout_id.col.is_null() | cls.node_id.col.is_null()
 
     @dy.rule()
     def n_human_steps_within_steps(cls) -> pl.Expr:

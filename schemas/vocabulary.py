@@ -10,9 +10,17 @@ Domain = Literal["math", "code", "general"]
 """What a question is about."""
 
 Verifier = Literal[
-    "math", "exact", "choice", "numeric", "python", "python_output", "python_input", "command"
+    "math",
+    "exact",
+    "choice",
+    "numeric",
+    "python",
+    "python_output",
+    "python_input",
+    "command",
+    "rubric",
 ]
-"""How an answer is compared with the gold answer."""
+"""How an answer is compared with the gold answer; *rubric*: not at all, since nobody could."""
 
 Outcome = Literal["correct", "wrong", "unverifiable", "truncated"]
 """How a completion ended; *unverifiable* is never counted as wrong."""
@@ -20,7 +28,7 @@ Outcome = Literal["correct", "wrong", "unverifiable", "truncated"]
 Provenance = Literal["human", "model", "code"]
 """Who wrote a step: a person, a language model, or the execution of a program."""
 
-Algorithm = Literal["puct", "shepherd", "omega", "best_of_n", "first_error"]
+Algorithm = Literal["puct", "beam", "revise", "shepherd", "omega", "best_of_n", "first_error"]
 """The search that asked for a completion."""
 
 LabelSource = Literal["posterior", "rollouts", "outcome", "execution", "none"]

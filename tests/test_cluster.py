@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 from datagen.cluster import STAGES, Snapshot, run_stage
 from datagen.cluster.shards import Shard, cut, merge
 from datagen.cluster.totals import Purse, add_up, engine_progress, spent_only
-from datagen.config import EngineSettings, Settings, load_settings
+from datagen.config import Settings, load_settings
 from datagen.engines.fake import FakeEngine, toy_engine, toy_prefer, toy_question, toy_write
 from datagen.engines.protocol import CompletionRequest, flat_text
 from datagen.errors import ConfigError, EngineError, JournalError
@@ -75,7 +75,7 @@ def here(stage: Any, tables: Any, chosen: Settings) -> tuple[dict[str, pl.DataFr
 
 
 def open_toy(
-    _: EngineSettings, *, folder: Path, delay_s: float = 0.0, fail_after: int | None = None
+    _: Settings, *, folder: Path, delay_s: float = 0.0, fail_after: int | None = None
 ) -> FakeEngine:
     """The toy policy; writes down where it was opened and what it was asked."""
     import ray
@@ -93,9 +93,7 @@ def open_toy(
     return FakeEngine(write, toy_prefer, delay_s=delay_s, fail_after=fail_after)
 
 
-def open_poisoned(
-    _: EngineSettings, *, folder: Path, word: str, first: tuple[str, ...]
-) -> FakeEngine:
+def open_poisoned(_: Settings, *, folder: Path, word: str, first: tuple[str, ...]) -> FakeEngine:
     """An engine to which ``first`` happens, one after the other, when it reads ``word``."""
 
     def write(request: CompletionRequest) -> str:

@@ -1,20 +1,25 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datagen.config import Settings, load_settings
 from datagen.engines.protocol import CompletionRequest, Sampling
 from datagen.engines.registry import open_engine
+from datagen.engines.team import Members
 from datagen.errors import ConfigError
 from datagen.factors.taxonomy import Factor
 from datagen.judge import checker
 from datagen.measure import MeasureConfig
 from datagen.prompts.dialect import INSTRUCT, NATIVE
+from datagen.search.beam import BeamConfig
 from datagen.search.best_of_n import BestOfNConfig
+from datagen.search.expansion import Replica
 from datagen.search.first_error import FirstErrorConfig
 from datagen.search.generate import GenerateConfig
 from datagen.search.omega import OmegaConfig
 from datagen.search.puct import PuctConfig
+from datagen.search.revise import ReviseConfig
 from datagen.traces.model import Step, Trace
 
 README = Path(__file__).parents[1] / "README.md"
@@ -124,7 +129,12 @@ def test_the_settings_reach_each_search_that_makes_traces():
             "n_root_rollouts": 5,
             "n_rollouts": 2,
             "n_bisect_rollouts": 6,
-            "replica_temperatures": (0.5,),
+            "replica_temperatures": (0.5, 0.75),
+            "guide_prior": 0.25,
+            "guide_value": 0.5,
+            "n_beams": 7,
+            "beam_width": 3,
+            "n_revisions": 9,
             "c_puct": 2.0,
             "min_prior": 0.1,
             "temperature": 0.5,
@@ -133,15 +143,26 @@ def test_the_settings_reach_each_search_that_makes_traces():
         },
     )
     sampling = Sampling(temperature=0.5, max_tokens=77)
-    assert settings.search.generate_config(INSTRUCT) == GenerateConfig(
+    members = Members(("m1", "m2"), "g", has_policy=True)
+    expansion = {
+        "n_rollouts": 2,
+        "replicas": (Replica(0.5), Replica(0.75), Replica(0.5, "m1"), Replica(0.5, "m2")),
+        "guide": "g",
+        "guide_prior": 0.25,
+        "guide_value": 0.5,
+        "min_prior": 0.1,
+        "max_step_tokens": 11,
+        "rollout": sampling,
+        "dialect": INSTRUCT,
+    }
+    assert settings.search.generate_config(INSTRUCT, members) == GenerateConfig(
         algorithm="omega",
-        puct=PuctConfig(
-            n_simulations=3,
-            n_root_rollouts=5,
-            n_rollouts=2,
-            replica_temperatures=(0.5,),
-            c_puct=2.0,
-            min_prior=0.1,
+        puct=PuctConfig(n_simulations=3, n_root_rollouts=5, c_puct=2.0, **expansion),
+        beam=BeamConfig(n_subtrees=7, width=3, n_root_rollouts=5, **expansion),
+        revise=ReviseConfig(
+            n_chains=5,
+            n_revisions=9,
+            guide="g",
             max_step_tokens=11,
             rollout=sampling,
             dialect=INSTRUCT,
@@ -151,6 +172,37 @@ def test_the_settings_reach_each_search_that_makes_traces():
         ),
         best_of_n=BestOfNConfig(n=5, rollout=sampling, dialect=INSTRUCT),
     )
+
+
+def test_a_search_without_a_team_asks_the_policy_alone():
+    config = load_settings(None).search.generate_config(NATIVE)
+    assert config.puct.guide is config.beam.guide is config.revise.guide is None
+    assert config.puct.replicas == (Replica(0.8), Replica(1.2))
+
+
+@pytest.mark.parametrize(
+    ("search", "members", "message"),
+    [
+        ({"guide_prior": 0.5}, Members(), r"guide_prior=0\.5 .* name one in search\.value_model"),
+        (
+            {"guide_prior": 0.5, "value_model": "my-prm"},
+            Members(guide="g"),
+            r"guide_prior=0\.5, but search\.value_model='my-prm' has no policy; set",
+        ),
+        ({"n_rollouts": 0}, Members(), r"n_rollouts=0 leaves states without a value"),
+        ({"n_rollouts": 0, "guide_value": 0.5}, Members(guide="g"), r"guide_value=0\.5"),
+    ],
+)
+def test_a_weight_that_has_nothing_to_weigh_is_an_error(
+    search: dict[str, Any], members: Members, message: str
+):
+    with pytest.raises(ConfigError, match=message):
+        load_settings(None, search=search).search.generate_config(NATIVE, members)
+
+
+def test_a_guide_that_is_all_judges_makes_rollouts_needless():
+    settings = load_settings(None, search={"n_rollouts": 0})
+    assert settings.search.generate_config(NATIVE, Members(guide="g")).puct.n_rollouts == 0
 
 
 def test_the_checker_always_judges_and_the_model_as_often_as_asked():
@@ -171,4 +223,4 @@ def test_a_budget_of_money_needs_a_price():
         load_settings(search={"budget_cost": 2.5})
     priced = load_settings(search={"budget_cost": 2.5}, engine={"price_generated": 0.8})
     assert priced.search_budget().max_cost == 2.5
-    assert priced.search_budget().price_generated == priced.label_budget().price_generated == 0.8
+    assert priced.search_budget().price_generated == priced.budget(None).price_generated == 0.8

@@ -94,6 +94,8 @@ def critiques(**by_trace: list[Vote]) -> pl.DataFrame:
             "first_error": vote.first_error,
             "quote": "",
             "reason": "",
+            "text": "",
+            "remarks": [],
             "n_tokens": 0,
         }
         for trace_id, votes in by_trace.items()

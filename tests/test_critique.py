@@ -1,6 +1,7 @@
 """The judge that is a model: what it is asked, how its critiques are read, and the votes table."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +19,7 @@ from datagen.judge import Judge, check_step, checker, critique_judge, judge_trac
 from datagen.prompts import critique, instruct_critique
 from datagen.prompts.critique import Remark, render_critique
 from datagen.prompts.dialect import DIALECTS, INSTRUCT, PromptStyle
-from datagen.prompts.reading import Opinion
+from datagen.prompts.reading import Opinion, StepRemark
 from datagen.reasoner.critiques import write_critique
 from datagen.reasoner.oracle import first_error, judge_trace
 from datagen.reasoner.thoughts import Temper, write_trace
@@ -26,7 +27,7 @@ from datagen.reasoner.world import Problem, draw_problem
 from datagen.search.budget import Budget, Progress
 from datagen.traces.markup import THINK_START, render
 from datagen.traces.model import Step, Trace
-from schemas import Critique
+from schemas import Critique, StepVerdict
 from schemas import Trace as TraceContract
 
 TRACE = Trace(
@@ -67,7 +68,29 @@ def native(remarks: list[Remark], reason: str = "the result is wrong") -> str:
 def test_a_native_critique_is_read_only_if_it_walks_to_the_error_it_names(
     text: str, opinion: Opinion | None
 ) -> None:
-    assert critique.read_critique(text, TRACE) == (opinion or Opinion(None, "", text))
+    found = critique.read_critique(text, TRACE)
+    assert replace(found, remarks=()) == (opinion or Opinion(None, "", text))
+    if opinion is None:
+        assert found.remarks == ()
+
+
+def test_a_native_critique_is_read_step_by_step_in_words() -> None:
+    mended = [
+        Remark("18+7=26", "18+7=25", "repaired"),
+        Remark("26-12=14", "26-12=14", "holds"),
+        Remark("14", None, "wrong"),
+    ]
+    opinion = critique.read_critique(native(mended, "it is 13"), TRACE)
+    assert opinion.remarks == (
+        StepRemark(0, '"18+7=26" stands where 18+7=25 is due', "repaired"),
+        StepRemark(1, '"26-12=14" is what is due', "holds"),
+        StepRemark(2, '"14": it is 13', "wrong"),
+    )
+
+
+def test_a_native_verdict_that_is_no_word_for_one_leaves_the_vote_without_remarks() -> None:
+    text = native(ALL_HOLDS).replace("26-12=14 holds", "26-12=14 maybe")
+    assert critique.read_critique(text, TRACE) == Opinion(-1)
 
 
 def world() -> list[tuple[Problem, Trace]]:
@@ -153,7 +176,51 @@ READ = [
 
 @pytest.mark.parametrize(("text", "first", "quote"), READ)
 def test_an_instruct_critique_is_read(text: str, first: int | None, quote: str) -> None:
-    assert instruct_critique.read_critique(text, TRACE) == Opinion(first, quote, text)
+    opinion = instruct_critique.read_critique(text, TRACE)
+    assert replace(opinion, remarks=()) == Opinion(first, quote, text)
+
+
+STEP_BY_STEP = [
+    (
+        "Step 0: 18 and 7 are 25. Verdict: wrong\n\nQuote: 18+7=26\n\\boxed{0}",
+        [("18 and 7 are 25.", "wrong")],
+    ),
+    # headings of all kinds, lines, a paragraph that speaks of another step, boxes within
+    (
+        "### Step 0\nfine\n\nindeed\n\n**Step 1:** As\nStep 0: says.\n**Verdict:** Repaired.\n"
+        "- Step 2 - so \\boxed{14} (Verdict: correct)\n\n\\boxed{-1}",
+        [
+            ("fine\nindeed", "holds"),
+            ("As\nStep 0: says.", "repaired"),
+            ("so \\boxed{14}", "holds"),
+        ],
+    ),
+    (
+        "<step_0>a</step_0>\n<step_1>b</step_1>\nQuote: 26\n\\boxed{1}",
+        [("a", "holds"), ("b", "wrong")],
+    ),
+    # goes on after the first wrong step
+    ("Step 0: a\nStep 1: b\nStep 2: c\n\\boxed{0}", [("a", "wrong")]),
+    ("Step 0: a\nStep 1: b\nStep 2: c \\boxed{-1}", [(w, "holds") for w in "abc"]),
+    # says of a paragraph what the end does not say
+    (
+        "Step 0: a. Verdict: wrong\nStep 1: b. Verdict: holds\n\\boxed{1}",
+        [("a.", "wrong"), ("b.", "holds")],
+    ),
+    # a step is missing, or nothing is said of it, or there are no paragraphs, or no verdict
+    ("Step 0: a\nStep 2: c\n\\boxed{2}", []),
+    ("Step 0: a\nStep 1: Verdict: holds\nStep 2: c\n\\boxed{-1}", []),
+    ("Steps 0 and 1 are fine.\n\\boxed{-1}", []),
+    ("Step 0: a\nStep 1: b\nStep 2: c", []),
+]
+
+
+@pytest.mark.parametrize(("text", "remarks"), STEP_BY_STEP)
+def test_an_instruct_critique_is_read_step_by_step(
+    text: str, remarks: list[tuple[str, StepVerdict]]
+) -> None:
+    wanted = tuple(StepRemark(idx, *remark) for idx, remark in enumerate(remarks))
+    assert instruct_critique.read_critique(text, TRACE).remarks == wanted
 
 
 def test_a_quotation_without_a_wrong_step_is_ignored() -> None:
@@ -161,9 +228,17 @@ def test_a_quotation_without_a_wrong_step_is_ignored() -> None:
     assert instruct_critique.read_critique(text, TRACE) == Opinion(-1, "", text)
 
 
-PIECES = st.sampled_from(
-    [*"}1-−\n<\ud800 ²٣", "\\boxed{", "Quote: ", "first error: step ", "18+7", "step_", "9" * 500]
-)
+PARAGRAPHS = ["\nStep 0: a", "\nStep 1: b", "Verdict: wrong"]
+BITS = [
+    *"}1-−\n<\ud800 ²٣",
+    "\\boxed{",
+    "Quote: ",
+    "first error: step ",
+    "18+7",
+    "step_",
+    "9" * 500,
+]
+PIECES = st.sampled_from([*PARAGRAPHS, *BITS])
 
 
 @given(st.lists(PIECES, max_size=25).map("".join) | st.text(max_size=80))
@@ -173,6 +248,8 @@ def test_no_critique_raises_and_every_step_named_exists(text: str) -> None:
         reading = instruct_critique.read_critique(text, trace)
         assert reading.first_error is None or -1 <= reading.first_error < len(trace.steps)
         assert critique.read_critique(text, trace).first_error in (None, -1, *range(3))
+        idxs = [remark.step_idx for remark in reading.remarks]
+        assert idxs in ([], [*range((reading.first_error or 0) + 1)], [*range(len(trace.steps))])
 
 
 # ---- votes
@@ -236,6 +313,15 @@ def test_there_is_a_row_per_vote_by_trace_judge_and_index() -> None:
     assert table["quote"].to_list() == ["18+7=26", "18+7=26", "", "", "", ""]
     assert table["reason"][1] == "the result is wrong"
     assert table["reason"][2] == "\ufffd no idea"
+    assert table["text"].to_list()[:3] == ["", native(WRONG_AT_0), "\ufffd no idea"]
+    assert table["remarks"].list.len().to_list() == [0, 1, 0, 0, 2, 0]
+    assert table["remarks"][1].to_list() == [
+        {
+            "step_idx": 0,
+            "analysis": '"18+7=26" stands where 18+7=25 is due: the result is wrong',
+            "verdict": "wrong",
+        }
+    ]
 
 
 def test_a_vote_names_the_journal_entry_and_the_tokens_that_it_took() -> None:

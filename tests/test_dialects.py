@@ -32,15 +32,17 @@ from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.judge import critique_judge
 from datagen.measure import MeasureConfig, measure_traces, pick_traces
-from datagen.prompts import instruct
+from datagen.prompts import instruct, instruct_code, instruct_critique, instruct_rubric
 from datagen.prompts.dialect import DIALECTS, INSTRUCT, NATIVE, PromptStyle
 from datagen.prompts.reading import Opinion, StepSurprisal
 from datagen.prompts.tag_lines import opening
+from datagen.search.beam import BeamConfig
 from datagen.search.best_of_n import BestOfNConfig, best_of_n
 from datagen.search.first_error import Attempt, FirstErrorConfig, FirstErrors, Suspect, first_errors
 from datagen.search.generate import GenerateConfig, TreeSearch
 from datagen.search.omega import OmegaConfig, OmegaTree, omega
 from datagen.search.puct import PuctConfig
+from datagen.search.revise import ReviseConfig
 from datagen.search.run import SearchTables, search_prefixes, verifier_of
 from datagen.search.scheduler import Scheduler
 from datagen.traces.assemble import assemble_traces
@@ -171,8 +173,11 @@ PREFIXES = make_prefixes(SEEDS, n_prefixes=1)
 SAMPLING = Sampling(max_tokens=100)
 CONFIG = GenerateConfig(
     puct=PuctConfig(
+        reuse=False,
         n_simulations=4, n_root_rollouts=8, max_step_tokens=30, rollout=SAMPLING, dialect=INSTRUCT
     ),
+    beam=BeamConfig(n_root_rollouts=4, max_step_tokens=30, rollout=SAMPLING, dialect=INSTRUCT),
+    revise=ReviseConfig(n_chains=4, max_step_tokens=30, rollout=SAMPLING, dialect=INSTRUCT),
     omega=OmegaConfig(
         n_screening=8, n_searches=3, n_rollouts=4, rollout=SAMPLING, dialect=INSTRUCT
     ),
@@ -186,7 +191,7 @@ def run(algorithm: TreeSearch) -> SearchTables:
         return search_prefixes(PREFIXES, engine(), journal, config=config)
 
 
-@pytest.fixture(scope="module", params=["puct", "omega", "best_of_n"])
+@pytest.fixture(scope="module", params=["puct", "beam", "revise", "omega", "best_of_n"])
 def found(request: pytest.FixtureRequest) -> SearchTables:
     return run(request.param)
 
@@ -199,7 +204,8 @@ def test_a_sloppy_model_is_verified_like_any_other(found: SearchTables) -> None:
         assert row["steps"][-2].endswith(f"={row['answer']}")
         assert (row["answer"] == row["gold"]) == (row["outcome"] == "correct")
         assert (row["factors"][-1], row["tail"]) == ("Answer", "")
-        assert set(row["factors"][:-1]) <= {"Compute", "Plan"}
+        doubts = {"DetectError"} if row["algorithm"] == "revise" else set[str]()
+        assert set(row["factors"][:-1]) <= {"Compute", "Plan"} | doubts
 
 
 def test_the_sloppy_share_is_reported_as_it_is(found: SearchTables) -> None:
@@ -386,8 +392,13 @@ def test_a_dialect_reads_back_what_it_asks_a_model_to_go_on_from(style: PromptSt
 def test_every_word_of_a_prompt_is_in_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     before = INSTRUCT.fingerprint
     assert before.startswith("instruct-1-") and len(before) == len("instruct-1-") + 8
-    monkeypatch.setattr(instruct, "TASK", instruct.TASK.replace("Ann", "Bea"))
-    assert INSTRUCT.fingerprint != before
+    seen = {before}
+    for module in (instruct, instruct_code, instruct_critique, instruct_rubric):
+        for name in [name for name in vars(module) if name.endswith("TASK")]:
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, getattr(module, name) + " And smile.")
+                seen.add(INSTRUCT.fingerprint)
+    assert len(seen) == 1 + 6
     assert NATIVE.fingerprint == "native-1"
 
 
@@ -401,9 +412,12 @@ def test_journals_know_in_which_dialect_an_engine_was_asked(
     assert told.fingerprint == f"model:{INSTRUCT.fingerprint}"
 
 
-def test_the_embedded_reasoner_has_no_summaries_and_says_so() -> None:
-    with pytest.raises(ConfigError, match=r"engine\.prompts"):
-        NATIVE.summary_request(Trace("?"))
+def test_the_embedded_reasoner_cannot_be_told_what_to_do_and_says_so() -> None:
+    assert not NATIVE.follows_instructions
+    with pytest.raises(ConfigError, match=r"engine\.prompts.* no summaries"):
+        NATIVE.summary_request(Trace("?"), sampling=Sampling(), sample_idx=0)
+    with pytest.raises(ConfigError, match=r"engine\.prompts.* by a rubric"):
+        NATIVE.criterion_request("?", "!", "Is short.")
 
 
 def test_a_critics_thought_is_no_verdict() -> None:

@@ -13,7 +13,7 @@ from datagen.factors.taxonomy import Factor
 from datagen.traces.markup import parse, render
 from datagen.traces.model import Step
 from datagen.traces.model import Trace as TraceModel
-from schemas import Prm, Probe, Rl, Rollout, Seed, Sft, StepLabel, Trace
+from schemas import Prm, Probe, Rl, Rollout, Seed, Sft, StepLabel, Summary, Trace
 
 Row = dict[str, Any]
 
@@ -91,11 +91,29 @@ def test_sft_takes_only_correct_traces_that_have_steps_and_an_answer() -> None:
 
 def test_sft_rows_are_one_question_and_one_reply_and_nothing_else() -> None:
     rows = sft(trace("a", ["3*6=18"]))
-    assert rows.columns == ["messages", "id"]
+    assert rows.columns == ["messages", "id", "summary"]
+    assert rows["summary"].to_list() == [None]
     messages = rows["messages"][0].to_list()
     assert [list(message) for message in messages] == [["role", "content"]] * 2
     assert [message["role"] for message in messages] == ["user", "assistant"]
     assert messages[0]["content"] == QUESTION
+
+
+def test_summaries_stand_beside_the_conversation_and_not_in_it() -> None:
+    rows = [trace("a", ["3*6=18"]), trace("b", ["6*3=18"]), trace("c", ["6+12=18"])]
+    summary = {"seed_id": "s1", "writer": "extract", "n_attempts": 0}
+    made = Summary.from_rows(
+        [
+            {"trace_id": "c", "summary": "Adds. The answer is 18.", **summary},
+            {"trace_id": "b", "reason": "too long", **summary},
+            {"trace_id": "other", "summary": "Of another trace.", **summary},
+        ]
+    )
+    for form in ("tagged", "plain"):
+        found = sft(*rows, form=form, summaries=made)
+        assert ids(found) == ["a", "b", "c"]
+        assert found["summary"].to_list() == [None, None, "Adds. The answer is 18."]
+        assert found.drop("summary").equals(sft(*rows, form=form).drop("summary"))
 
 
 def test_tagged_form_is_the_markup_as_it_stands() -> None:

@@ -142,10 +142,13 @@ def test_what_a_server_does_not_tell_is_no_surprise() -> None:
 
 
 def test_a_summary_shows_question_and_steps_and_is_read_on_one_line() -> None:
-    request = summary_request(STATE)
+    sampling = Sampling(temperature=0.5)
+    request = summary_request(Trace("How many?", STATE.steps, "2"), sampling=sampling, sample_idx=3)
+    assert (request.sampling, request.sample_idx) == (sampling, 3)
     assert isinstance(request.prompt, Chat)
     assert "How many?" in request.prompt.messages[0].content
     assert "6 apples, 3 bags" in request.prompt.messages[0].content
+    assert request.prompt.messages[0].content.endswith("Answer: 2\n")
     text = "<think>short!</think>\nSummary: It counts\nthe apples. "
     assert read_summary(reply(text)) == "It counts the apples."
     assert read_summary(reply(text, "length")) is None

@@ -400,6 +400,7 @@ def test_the_human_trace_is_a_row_with_every_step_traced_to_its_author() -> None
         "seed_id": "s",
         "prefix_id": "s@3",
         "rollout_id": None,
+        "node_id": None,
         "question": "q",
         "steps": ["a", "b", "c"],
         "factors": ["Plan", "Compute", "Answer"],

@@ -292,6 +292,8 @@ def vote(trace_id: str, first_error: int | None, idx: int = 0, judge: str = "che
         "first_error": first_error,
         "quote": "",
         "reason": "",
+        "text": "",
+        "remarks": [],
         "n_tokens": 0,
         "completion_key": None,
         "engine": None,

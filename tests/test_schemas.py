@@ -41,6 +41,7 @@ GOOD: dict[str, Row] = {
         "factors": ["RestateGoal", "Compute"],
         "answer": "18",
         "verifier": "math",
+        "criteria": None,
         "facts": [{"step_idx": 1, "expression": "3 * 6", "value": "18"}],
         "meta": "{}",
     },
@@ -85,6 +86,9 @@ GOOD: dict[str, Row] = {
         "factor": "Compute",
         "text": "3 * 6 = 18",
         "prior": 0.5,
+        "legal_factors": ["Compute", "Answer"],
+        "priors": [0.75, 0.25],
+        "evaluation": 0.5,
         "n_visits": 3,
         "value": 1.0,
         "n_rollouts": 2,
@@ -92,6 +96,7 @@ GOOD: dict[str, Row] = {
         "chosen": True,
         "replica_idx": 0,
         "outcome": None,
+        "answer": None,
         "n_tokens": 7,
         "min_logprob": -0.25,
         "completion_key": "k1",
@@ -126,6 +131,7 @@ GOOD: dict[str, Row] = {
         "seed_id": "gsm-1",
         "prefix_id": "gsm-1/1",
         "rollout_id": "k1/puct",
+        "node_id": None,
         "question": "How many apples?",
         "steps": ["Find the total.\n", "3 * 6 = 18"],
         "factors": ["RestateGoal", "Compute"],
@@ -172,6 +178,11 @@ GOOD: dict[str, Row] = {
         "first_error": 1,
         "quote": "3 * 6 = 20",
         "reason": "the result is wrong",
+        "text": "<ACT_CheckStep-Start> …",
+        "remarks": [
+            {"step_idx": 0, "analysis": "the goal", "verdict": "holds"},
+            {"step_idx": 1, "analysis": "3 * 6 = 18 is due", "verdict": "wrong"},
+        ],
         "n_tokens": 70,
         "completion_key": "k2",
         "engine": "e1",
@@ -200,6 +211,7 @@ GOOD: dict[str, Row] = {
             {"role": "assistant", "content": "<think>3 * 6 = 18</think>18"},
         ],
         "id": "t1",
+        "summary": None,
     },
     "prm": {
         "prompt": "How many apples?\n",
@@ -289,6 +301,112 @@ GOOD["code_tasks"] = {
 GOOD["probes"] = GOOD["rollouts"] | {"node_id": None, "algorithm": "first_error"}
 GOOD["raw_rollouts"] = GOOD["rollouts"] | {"question": "How many apples?"}
 
+GOOD["corrections"] = GOOD["traces"] | {
+    "steps": ["Find the total.\n", "3 * 6 = 12", "wait", "3 * 6 = 18", "18"],
+    "factors": ["RestateGoal", "Compute", "DetectError", "CorrectError", "Answer"],
+    "step_provenance": ["human", "model", "model", "model", "model"],
+    "step_source": ["gsm-1#0", "k2", "k3", "k4", "k1"],
+    "kind": "splice",
+    "n_attempts": 1,
+    "wrong_trace_ids": ["t2"],
+    "right_trace_id": "t1",
+    "edit_distances": [2],
+    "step_roles": ["right", "wrong", "detect", "correct", "right"],
+    "step_labels": [True, False, None, True, True],
+    "attempt_idx": [-1, 0, -1, -1, -1],
+}
+GOOD["advantages"] = {
+    "id": "t1",
+    "prompt": "How many apples?\n",
+    "completions": ["Find the total.", "3 * 6 = 20"],
+    "factors": ["RestateGoal", "Compute"],
+    "values": [0.5, 0.0],
+    "advantages": [None, -0.5],
+    "prover_advantages": [None, None],
+    "pit": 1,
+    "outcome": "wrong",
+    "label_source": "rollouts",
+}
+GOOD["preference"] = {
+    "prompt": [{"role": "user", "content": "How many apples?"}],
+    "chosen": [{"role": "assistant", "content": "3 * 6 = 18"}],
+    "rejected": [{"role": "assistant", "content": "3 * 6 = 2"}],
+    "id": "t1:t2",
+}
+GOOD["step_preference"] = {
+    "id": "n1:n2",
+    "prompt": "Question: How many apples?\n",
+    "chosen": "3 * 6 = 18",
+    "rejected": "3 * 6 = 20",
+    "delta_q": 0.5,
+    "kind": "replica",
+    "n_chosen": 3,
+    "n_rejected": 1,
+    "chosen_factor": "Compute",
+    "rejected_factor": "Compute",
+}
+GOOD["kto"] = {
+    "prompt": [{"role": "user", "content": "How many apples?"}],
+    "completion": [{"role": "assistant", "content": "3 * 6 = 20"}],
+    "label": False,
+    "id": "t2",
+}
+GOOD["policy_value"] = {
+    "id": "n1",
+    "prefix_id": "gsm-1/1",
+    "seed_id": "gsm-1",
+    "depth": 1,
+    "question": "How many apples?",
+    "steps": ["Find the total.", "3 * 6 = 18"],
+    "factors": ["RestateGoal", "Compute"],
+    "prompt": "Question: How many apples?",
+    "legal_factors": ["Compute", "Answer"],
+    "prior": [0.75, 0.25],
+    "visits": [0, 2],
+    "pi": [0.0, 1.0],
+    "q": [None, 1.0],
+    "n_visits": 3,
+    "value": 0.75,
+    "chosen_factor": "Answer",
+    "segment": "18",
+    "outcome": "correct",
+    "taxonomy": "2",
+}
+
+GOOD["critique"] = {
+    "messages": [
+        {"role": "user", "content": "How many apples?"},
+        {"role": "assistant", "content": "Step 0: so. Verdict: wrong.\n\n\\boxed{0}"},
+    ],
+    "id": "t1/native_critique/0",
+    "label": 0,
+    "n_steps": 2,
+}
+GOOD["summaries"] = {
+    "trace_id": "t1",
+    "seed_id": "gsm-1",
+    "summary": "Counts the bags. The answer is 18.",
+    "writer": "model",
+    "n_attempts": 2,
+    "reason": None,
+    "completion_key": "k3",
+    "engine": "e1",
+}
+GOOD["rubric_rewards"] = {
+    "rollout_id": "k1/puct",
+    "seed_id": "essay-1",
+    "prompt": "Why is the sky blue?",
+    "completion": "Air scatters blue light most.",
+    "criteria": [
+        {"criterion": "Names scattering.", "weight": 3.0},
+        {"criterion": "Is polite.", "weight": 1.0},
+    ],
+    "scores": [1.0, 0.5],
+    "reward": 0.875,
+    "engine": "e1",
+}
+
+EXTRACT: Row = {"writer": "extract", "n_attempts": 0, "completion_key": None, "engine": None}
 QUEUED: Row = {"verified": False, "review_rank": 3}
 
 NOT_MEASURED: Row = {
@@ -310,7 +428,17 @@ NO_TRIALS: Row = {
 }
 
 ALSO_GOOD: list[tuple[str, Row]] = [
+    ("advantages", {"pit": -1}),
+    ("advantages", {"pit": -1, "outcome": "correct"}),
+    ("step_preference", {"rejected_factor": "Plan", "kind": "factor"}),
     ("seeds", {"facts": []}),
+    ("seeds", {"verifier": "rubric", "criteria": [{"criterion": "Is short.", "weight": 0.5}]}),
+    ("sft", {"summary": "Counts. The answer is 18."}),
+    ("critique", {"label": -1, "messages": [{"role": "user", "content": "\n\\boxed{-1}"}]}),
+    ("summaries", EXTRACT),
+    ("summaries", EXTRACT | {"summary": None, "reason": "too long"}),
+    ("summaries", {"summary": None, "reason": "too long", "completion_key": None}),
+    ("critiques", {"remarks": []}),
     ("prefixes", {"n_steps": 0, "n_seed_steps": 0, "steps": [], "factors": []}),
     (
         "nodes",  # a root
@@ -328,6 +456,19 @@ ALSO_GOOD: list[tuple[str, Row]] = [
         },
     ),
     ("rollouts", {"outcome": "truncated", "answer": None, "step_min_logprob": [None]}),
+    ("nodes", {"legal_factors": [], "priors": [], "evaluation": None}),
+    ("nodes", {"outcome": "wrong", "answer": "20"}),
+    ("traces", {"rollout_id": None, "node_id": "n1"}),
+    (
+        "corrections",
+        {
+            "kind": "attempts",
+            "step_roles": ["wrong", "wrong", "detect", "backtrack", "right"],
+            "step_labels": [None, False, None, None, True],
+            "attempt_idx": [0, 0, -1, -1, -1],
+        },
+    ),
+    ("policy_value", {"outcome": None}),
     ("traces", {"rollout_id": None, "engine": None, "provenance": "human", "n_human_steps": 2}),
     ("step_labels", NOT_MEASURED | NO_TRIALS | {"hard_label": None, "label_source": "none"}),
     ("step_labels", NOT_MEASURED | {"label_source": "rollouts"}),
@@ -339,6 +480,7 @@ ALSO_GOOD: list[tuple[str, Row]] = [
     ("step_labels", {"n_successes": 4, "mc_value": 1.0, "wilson_high": 1 - 1e-16}),
     ("step_labels", {"n_successes": 0, "mc_value": 0.0, "wilson_low": -1e-18}),
     ("critiques", {"first_error": -1, "quote": ""}),
+    ("critiques", {"first_error": 2, "remarks": []}),
     ("critiques", {"first_error": None, "quote": ""}),
     ("critiques", {"judge": "checker", "n_tokens": 0, "completion_key": None, "engine": None}),
     ("trace_labels", {"agrees": False, "judge_first_error": 0} | QUEUED),
@@ -360,6 +502,27 @@ ALSO_GOOD: list[tuple[str, Row]] = [
 ]
 
 BAD: list[tuple[str, str, Row]] = [
+    ("advantages", "one_entry_per_step", {"factors": ["Compute"]}),
+    ("advantages", "one_entry_per_step", {"values": [0.5]}),
+    ("advantages", "one_entry_per_step", {"advantages": []}),
+    ("advantages", "one_entry_per_step", {"prover_advantages": [None]}),
+    ("advantages", "pit_within_steps", {"pit": 2}),
+    ("advantages", "pit|min", {"pit": -2}),
+    ("advantages", "only_wrong_traces_have_a_pit", {"outcome": "correct"}),
+    ("preference", "each_is_one_message", {"prompt": GOOD["sft"]["messages"]}),
+    ("preference", "each_is_one_message", {"rejected": GOOD["preference"]["prompt"]}),
+    ("preference", "each_is_one_message", {"chosen": GOOD["sft"]["messages"][::-1]}),
+    (
+        "preference",
+        "chosen_goes_another_way",
+        {"rejected": [{"role": "assistant", "content": "3 * 6 = 1"}]},
+    ),
+    ("step_preference", "delta_q_above_0", {"delta_q": 0.0}),
+    ("step_preference", "steps_differ", {"rejected": "3 * 6 = 18"}),
+    ("step_preference", "kind_says_whether_factors_differ", {"rejected_factor": "Plan"}),
+    ("step_preference", "kind_says_whether_factors_differ", {"kind": "factor"}),
+    ("kto", "ends_with_one_reply", {"completion": GOOD["kto"]["prompt"]}),
+    ("kto", "ends_with_one_reply", {"completion": GOOD["sft"]["messages"]}),
     ("seeds", "steps_join_to_thought", {"thought": "Find the total. 3 * 6 = 18"}),
     ("seeds", "one_factor_per_step", {"factors": ["Compute"]}),
     ("seeds", "facts_within_steps", {"facts": [{"step_idx": 2, "expression": "", "value": ""}]}),
@@ -387,6 +550,16 @@ BAD: list[tuple[str, str, Row]] = [
     ("nodes", "only_the_root_has_no_parent_and_no_text", {"parent_id": None}),
     ("nodes", "only_the_root_has_no_parent_and_no_text", {"text": None}),
     ("nodes", "only_the_root_has_no_parent_and_no_text", {"depth": 0}),
+    ("nodes", "one_prior_per_legal_factor", {"legal_factors": ["Compute"]}),
+    ("nodes", "priors_sum_to_one", {"priors": [0.5, 0.25]}),
+    ("nodes", "decided_outcome_has_an_answer", {"outcome": "wrong"}),
+    ("traces", "drawn_or_put_together", {"node_id": "n1"}),
+    ("policy_value", "one_factor_per_step", {"factors": ["Compute"]}),
+    ("policy_value", "one_entry_per_legal_factor", {"q": [1.0]}),
+    ("policy_value", "prior_and_pi_sum_to_one", {"prior": [0.5, 0.25]}),
+    ("policy_value", "prior_and_pi_sum_to_one", {"pi": [0.5, 0.25]}),
+    ("policy_value", "visits_add_up", {"n_visits": 4}),
+    ("policy_value", "chosen_factor_is_legal", {"chosen_factor": "Plan"}),
     ("nodes", "prior|max", {"prior": 1.5}),
     ("nodes", "value|nan", {"value": float("nan")}),
     ("nodes", "min_logprob|max", {"min_logprob": 0.5}),
@@ -422,6 +595,34 @@ BAD: list[tuple[str, str, Row]] = [
     ("step_labels", "action_surprisal|min", {"action_surprisal": -0.1}),
     ("step_labels", "relative_progress|min", {"relative_progress": -0.1}),
     ("step_labels", "advantage|nan", {"advantage": float("nan")}),
+    ("seeds", "criteria_of_rubric_seeds", {"verifier": "rubric"}),
+    (
+        "seeds",
+        "criteria_of_rubric_seeds",
+        {"criteria": [{"criterion": "Is short.", "weight": 1.0}]},
+    ),
+    (
+        "seeds",
+        "criteria|inner_inner_weight_min_exclusive",
+        {"verifier": "rubric", "criteria": [{"criterion": "Is short.", "weight": 0.0}]},
+    ),
+    ("critiques", "remarks_in_the_order_of_steps", {"first_error": 0}),
+    (
+        "critiques",
+        "remarks_in_the_order_of_steps",
+        {"remarks": [{"step_idx": i, "analysis": "a", "verdict": "wrong"} for i in (1, 0)]},
+    ),
+    ("critique", "label_within_steps", {"n_steps": 1, "label": 1}),
+    ("critique", "reply_ends_with_the_label", {"label": 1}),
+    ("summaries", "summary_or_reason", {"reason": "too long"}),
+    ("summaries", "summary_or_reason", {"summary": None, "completion_key": None}),
+    ("summaries", "only_a_model_is_asked", {"n_attempts": 0}),
+    ("summaries", "only_a_model_is_asked", EXTRACT | {"engine": "e1"}),
+    ("summaries", "completion_of_a_models_summary", {"completion_key": None}),
+    ("summaries", "completion_of_a_models_summary", {"summary": None, "reason": "too long"}),
+    ("rubric_rewards", "one_score_per_criterion", {"scores": [0.875]}),
+    ("rubric_rewards", "reward_is_the_weighted_mean", {"reward": 0.75}),
+    ("rubric_rewards", "scores|inner_max", {"scores": [1.0, 1.5]}),
     ("critiques", "quote_is_of_a_step", {"first_error": -1}),
     ("critiques", "quote_is_of_a_step", {"first_error": None}),
     ("critiques", "engine_and_completion_go_together", {"engine": None}),
@@ -476,6 +677,35 @@ BAD: list[tuple[str, str, Row]] = [
     ("code_tasks", "one_factor_per_step", {"factors": []}),
     ("rl", "prompt|min_length", {"prompt": []}),
     ("rl", "reward_model|inner_style_nullability", {"reward_model": {"ground_truth": "18"}}),
+]
+
+MISTOLD = (
+    ["right", "wrong", "correct", "right", "right"],
+    ["detect", "wrong", "detect", "right", "right"],
+    ["right", "wrong", "detect", "right", "correct"],
+    ["right", "wrong", "detect", "detect", "right"],
+    ["right", "right", "right", "right", "right"],
+)
+BAD += [
+    *(("corrections", "every_error_is_detected", {"step_roles": roles}) for roles in MISTOLD),
+    ("corrections", "one_entry_per_step", {"factors": ["Compute"]}),
+    ("corrections", "n_human_steps_within_steps", {"n_human_steps": 6}),
+    ("corrections", "drawn_or_put_together", {"node_id": "n1"}),
+    ("corrections", "ends_right", {"outcome": "wrong"}),
+    ("corrections", "one_role_label_and_attempt_per_step", {"step_labels": [True, False]}),
+    ("corrections", "one_role_label_and_attempt_per_step", {"attempt_idx": [0]}),
+    ("corrections", "one_trace_and_distance_per_attempt", {"wrong_trace_ids": []}),
+    ("corrections", "one_trace_and_distance_per_attempt", {"edit_distances": [2, 3]}),
+    ("corrections", "one_trace_and_distance_per_attempt", {"attempt_idx": [-1] * 5}),
+    ("corrections", "only_wrong_steps_are_of_attempts", {"attempt_idx": [0, 0, -1, -1, -1]}),
+    (
+        "corrections",
+        "every_attempt_has_a_bad_step",
+        {"step_labels": [True, None, None, None, True]},
+    ),
+    ("corrections", "n_attempts|max", {"n_attempts": 5}),
+    ("corrections", "n_attempts|min", {"n_attempts": 0}),
+    ("corrections", "step_roles|inner_one_of", {"step_roles": ["right", "bad", "", "", "right"]}),
 ]
 
 BAD += [
@@ -785,8 +1015,11 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
         *("seeds", "code_seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces"),
-        *("critiques", "probes", "step_labels", "trace_labels"),
-        *("executions", "code_thoughts", "code_tasks", "sft", "prm", "rl", "raw_rollouts"),
+        *("critiques", "probes", "step_labels", "trace_labels", "corrections"),
+        *("executions", "code_thoughts", "code_tasks", "summaries"),
+        *("sft", "prm", "critique", "rl", "rubric_rewards"),
+        *("advantages", "preference", "step_preference", "kto"),
+        *("policy_value", "raw_rollouts"),
     ]
     for table, contract in CONTRACTS.items():
         assert issubclass(contract, Contract)
@@ -846,6 +1079,8 @@ def violations(schema: Row, value: Any, path: str = "$") -> list[str]:
                 ok = re.search(bound, value) is not None
             case "minimum":
                 ok = value >= bound
+            case "exclusiveMinimum":
+                ok = value > bound
             case "maximum":
                 ok = value <= bound
             case "required":

@@ -66,6 +66,7 @@ def test_a_row_with_the_three_required_fields_becomes_a_seed(write: Write):
         "factors": ["Other", "Other"],
         "answer": "5",
         "verifier": "math",
+        "criteria": None,
         "facts": [],
         "meta": "{}",
     }
@@ -333,7 +334,7 @@ def test_parquet_reads_like_json_lines(tmp_path: Path, write: Write):
 def test_parquet_of_the_seeds_table_itself_reads_back(tmp_path: Path, write: Write):
     path = tmp_path / "seeds.parquet"
     seeds = read_seeds(write(GOOD)).seeds
-    seeds.drop("steps", "factors", "facts").write_parquet(path)
+    seeds.drop("steps", "factors", "facts", "criteria").write_parquet(path)
     assert read_seeds(path).seeds.equals(seeds)
 
 
@@ -561,3 +562,54 @@ def test_a_hub_reference_names_dataset_config_and_revision(hub: list[dict[str, A
 def test_a_hub_that_cannot_be_reached_is_named_with_what_to_check():
     with pytest.raises(SeedError, match=r"'org/down' cannot be loaded .*ConnectionError: no route"):
         read_seeds("org/down")
+
+
+# --- rubrics ----------------------------------------------------------------------------------
+
+OPEN = {**GOOD, "question": "Explain why the sky is blue.", "answer": "Rayleigh scattering."}
+
+
+def test_a_rubric_is_read_from_sentences_and_weighted_criteria(write: Write):
+    rubric = ["Names scattering. ", {"criterion": "Is short.", "weight": 3}]
+    seed = first(read_seeds(write({**OPEN, "rubric": rubric})))
+    assert seed["verifier"] == "rubric"
+    assert seed["criteria"] == [
+        {"criterion": "Names scattering.", "weight": 1.0},
+        {"criterion": "Is short.", "weight": 3.0},
+    ]
+    assert seed["meta"] == "{}"
+
+
+def test_a_rubric_wins_over_the_verifier_of_the_source_and_other_rows_keep_it(write: Write):
+    batch = read_seeds(write({**OPEN, "rubric": ["Is short."]}, GOOD), verifier="numeric")
+    assert batch.seeds["verifier"].to_list() == ["rubric", "numeric"]
+    assert batch.seeds["criteria"].is_null().to_list() == [False, True]
+
+
+def test_a_rubric_column_can_be_renamed_or_left_out(write: Write):
+    path = write({**OPEN, "marks": ["Is short."], "rubric": "A to F"})
+    seed = first(read_seeds(path, mapping={"rubric": "marks"}))
+    assert seed["criteria"] == [{"criterion": "Is short.", "weight": 1.0}]
+    assert first(read_seeds(path, mapping={"rubric": ""}))["verifier"] == "math"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"rubric": "be short"}, "rubric is 'be short'; write a list"),
+        ({"rubric": []}, "rubric is '[]'; write a list"),
+        ({"rubric": [7]}, "'7' in rubric; write a list"),
+        ({"rubric": [{"criterion": "a", "points": 1}]}, "points"),
+        ({"rubric": [{"weight": 1}]}, "criterion is missing"),
+        ({"rubric": ["a", " "]}, "criterion is ' '"),
+        ({"rubric": ["\x00"]}, "control character"),
+        ({"rubric": [{"criterion": "a", "weight": 0}]}, "'0' is the weight"),
+        ({"rubric": [{"criterion": "a", "weight": True}]}, "'True' is the weight"),
+        ({"rubric": ["a"], "verifier": "numeric"}, "the verifier 'numeric'; remove one"),
+        ({"verifier": "rubric"}, "there is no rubric; write a list"),
+    ],
+)
+def test_a_rubric_that_cannot_be_used_is_refused(write: Write, change: dict[str, Any], reason: str):
+    batch = read_seeds(write(GOOD, {**OPEN, **change}))
+    assert batch.seeds.height == 1
+    assert reason in batch.quarantine["reason"][0]

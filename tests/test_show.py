@@ -59,6 +59,8 @@ def node(
         "factor": factor,
         "text": text,
         "prior": None if parent_id is None else 0.5,
+        "legal_factors": [],
+        "priors": [],
         "n_visits": visits[0] if visits else 0,
         "value": visits[1] if visits else None,
         "n_rollouts": right[1],
@@ -66,6 +68,7 @@ def node(
         "chosen": True,
         "replica_idx": -1 if parent_id is None else 0,
         "outcome": None,
+        "answer": text if over.get("outcome") else None,
         "n_tokens": 7,
         "min_logprob": None if parent_id is None else -0.25,
         "completion_key": None if parent_id is None else f"key-{node_id}",
@@ -245,6 +248,8 @@ def vote(judge: str, vote_idx: int, first_error: int | None, reason: str) -> Row
         "first_error": first_error,
         "quote": "",
         "reason": reason,
+        "text": reason,
+        "remarks": [],
         "n_tokens": 9 if asked else 0,
         "completion_key": f"{judge}-{vote_idx}" if asked else None,
         "engine": "fake:1" if asked else None,
@@ -429,6 +434,13 @@ def test_a_seed_names_the_trace_of_its_human_thought() -> None:
     tables = replace(TABLES, traces=Trace.from_rows([human]))
     assert "human     trace 9f8e7d" in drawn("world-001", tables=tables)
     assert "seed     world-001" in drawn("9f8e7d", tables=tables)
+
+
+def test_a_trace_that_a_search_put_together_names_the_state_that_it_ends_at() -> None:
+    built = TRACES[0] | {"rollout_id": None, "node_id": "e1f2a3b4c5"}
+    text = drawn("9f8e7d", tables=replace(TABLES, traces=Trace.from_rows([built])))
+    assert line_of(text, "prefix").split() == ["prefix", "world-001@2"]
+    assert line_of(text, "put together").startswith("state    e1f2a3b4c5, put together step by")
 
 
 def test_rollouts_are_listed_below_their_state_when_asked_for() -> None:

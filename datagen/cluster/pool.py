@@ -20,7 +20,7 @@ import ray
 from ray.exceptions import RayError
 
 from datagen.cluster.worker import Worker
-from datagen.config import EngineSettings, RaySettings, Settings
+from datagen.config import Settings
 from datagen.engines.protocol import Engine
 from datagen.errors import ConfigError, EngineError
 
@@ -28,7 +28,7 @@ _CONNECT_S: Final = 10.0
 _CLOSE_S: Final = 30.0
 _CLIENT_PORT: Final = 10001
 
-OpenEngine = Callable[[EngineSettings], Engine]
+OpenEngine = Callable[[Settings], Engine]
 
 
 def connect(address: str) -> None:
@@ -79,25 +79,25 @@ class Pool:
     """Workers, each of which is starting, idle or lent out.
 
     Args:
-        settings: of the cluster.
-        engine: what each worker opens.
-        open_engine: how.
+        settings: name the cluster, and the engine that each worker opens.
+        open_engine: how to open it.
 
     Attributes:
         idle: workers that wait for a shard.
         starting: by the call that returns, with the worker's place, once it is up.
     """
 
-    def __init__(self, settings: RaySettings, engine: EngineSettings, open_engine: OpenEngine):
+    def __init__(self, settings: Settings, open_engine: OpenEngine):
         self.idle: list[Any] = []
         self.starting: dict[Any, Any] = {}
-        self._arguments = (engine, open_engine)
+        self._arguments = (settings, open_engine)
+        cluster = settings.ray
         self._connected = not ray.is_initialized()
         if self._connected:
-            connect(settings.address or "local")
+            connect(cluster.address or "local")
         options: dict[str, Any] = {
-            "num_cpus": settings.cpus_per_worker,
-            "num_gpus": settings.gpus_per_worker,
+            "num_cpus": cluster.cpus_per_worker,
+            "num_gpus": cluster.gpus_per_worker,
             "max_restarts": 0,
             "max_task_retries": 0,
             "concurrency_groups": {"side": 1},
@@ -138,10 +138,11 @@ def pool_for(settings: Settings, open_engine: OpenEngine) -> Pool:
     key = (
         *(cluster.address, cluster.cpus_per_worker, cluster.gpus_per_worker),
         *(settings.engine.model_dump_json(), open_engine),
+        *(settings.search.replica_models, settings.search.value_model),
     )
     if key not in _pools:
         close_workers()
-        _pools[key] = Pool(cluster, settings.engine, open_engine)
+        _pools[key] = Pool(settings, open_engine)
     return _pools[key]
 
 

@@ -23,7 +23,7 @@ from datagen.cluster.shards import Shard, cut, merge
 from datagen.cluster.stages import ROW_ORDER, Snapshot, StageName, Tables
 from datagen.cluster.totals import Purse, add_up, engine_progress, spent_only
 from datagen.config import Settings
-from datagen.engines.registry import open_engine as open_registered
+from datagen.engines.registry import open_team
 from datagen.errors import DatagenError, EngineError, JournalError
 from datagen.search.budget import Progress
 
@@ -44,7 +44,7 @@ def run_stage_on_ray(
     *,
     journal_folder: Path,
     on_progress: Callable[[Snapshot], None] | None = None,
-    open_engine: OpenEngine = open_registered,
+    open_engine: OpenEngine = open_team,
 ) -> tuple[dict[str, pl.DataFrame], Progress]:
     """Run a stage on the cluster that ``settings.ray`` names.
 

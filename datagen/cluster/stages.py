@@ -11,12 +11,17 @@ import polars as pl
 
 from datagen.code.run import back_translate_seeds
 from datagen.config import Settings
+from datagen.corrections import make_corrections
 from datagen.engines.protocol import Engine
+from datagen.engines.team import members_of
+from datagen.factors.tagging import tag_traces
 from datagen.journal import Journal
 from datagen.judge import judge_traces
 from datagen.measure import measure_traces
+from datagen.rubrics import score_rubrics
 from datagen.search.budget import Progress
 from datagen.search.run import RunProgress, search_prefixes
+from datagen.summaries import summarise_traces
 from datagen.verify.sandbox import default_sandbox
 
 Tables = Mapping[str, pl.DataFrame]
@@ -25,7 +30,16 @@ Tables = Mapping[str, pl.DataFrame]
 Snapshot = RunProgress | Progress
 """What a stage reports as it goes on; the search also counts its rollouts."""
 
-StageName = Literal["search", "critiques", "labels", "code_thoughts"]
+StageName = Literal[
+    "search",
+    "critiques",
+    "labels",
+    "code_thoughts",
+    "tags",
+    "corrections",
+    "summaries",
+    "rubric_rewards",
+]
 
 Stage = Callable[
     [Tables, Engine, Journal, Settings, Callable[[Snapshot], None]],
@@ -46,7 +60,7 @@ def search(
         tables["prefixes"],
         engine,
         journal,
-        config=settings.search.generate_config(settings.engine.dialect),
+        config=settings.search.generate_config(settings.engine.dialect, members_of(engine)),
         budget=settings.search_budget(),
         on_progress=on_progress,
         # Idle capacity costs nothing here; from a server it might be billed.
@@ -75,7 +89,7 @@ def critiques(
         engine,
         journal,
         judges=settings.labels.judges(settings.engine.dialect),
-        budget=settings.label_budget(),
+        budget=settings.budget(settings.labels.budget_tokens),
         on_progress=note,
     )
     return {"critiques": judged}, last
@@ -97,7 +111,7 @@ def labels(
         engine,
         journal,
         config=settings.measure_config(),
-        budget=settings.label_budget(),
+        budget=settings.budget(settings.labels.budget_tokens),
         on_progress=on_progress,
     )
     made = {
@@ -124,10 +138,90 @@ def code_thoughts(
         journal,
         default_sandbox(),
         config=settings.code.back_translation(settings.engine.dialect),
-        budget=settings.code_budget(),
+        budget=settings.budget(settings.code.budget_tokens),
         on_progress=on_progress,
     )
     return {"code_thoughts": found.code_thoughts}, found.progress
+
+
+def tags(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From ``traces`` to ``tags``; see :mod:`datagen.factors.tagging`."""
+    found = tag_traces(
+        tables["traces"],
+        engine,
+        journal,
+        config=settings.factors.tagging(settings.engine.dialect),
+        budget=settings.budget(settings.factors.budget_tokens),
+        on_progress=on_progress,
+    )
+    return {"tags": found.tags}, found.progress
+
+
+def corrections(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From traces and their first errors to ``corrections``; see :mod:`datagen.corrections.run`."""
+    found = make_corrections(
+        tables["traces"],
+        tables["rollouts"],
+        tables["probes"],
+        tables["trace_labels"],
+        tables["critiques"],
+        engine,
+        journal,
+        config=settings.corrections.correction_config(settings.engine.dialect),
+        budget=settings.budget(settings.corrections.budget_tokens),
+        on_progress=on_progress,
+    )
+    return {"corrections": found.corrections}, found.progress
+
+
+def summaries(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From ``traces`` to ``summaries``; see :mod:`datagen.summaries.run`."""
+    found = summarise_traces(
+        tables["traces"],
+        engine,
+        journal,
+        config=settings.summaries.summary_config(settings.engine.dialect),
+        budget=settings.budget(settings.summaries.budget_tokens),
+        on_progress=on_progress,
+    )
+    return {"summaries": found.summaries}, found.progress
+
+
+def rubric_rewards(
+    tables: Tables,
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    on_progress: Callable[[Snapshot], None],
+) -> tuple[dict[str, pl.DataFrame], Progress]:
+    """From ``seeds`` and ``rollouts`` to ``rubric_rewards``; see :mod:`datagen.rubrics.run`."""
+    found = score_rubrics(
+        tables["seeds"],
+        tables["rollouts"],
+        engine,
+        journal,
+        dialect=settings.engine.dialect,
+        on_progress=on_progress,
+    )
+    return {"rubric_rewards": found.rubric_rewards}, found.progress
 
 
 STAGES: Final[dict[StageName, Stage]] = {
@@ -135,8 +229,16 @@ STAGES: Final[dict[StageName, Stage]] = {
     "critiques": critiques,
     "labels": labels,
     "code_thoughts": code_thoughts,
+    "tags": tags,
+    "corrections": corrections,
+    "summaries": summaries,
+    "rubric_rewards": rubric_rewards,
 }
 """Every stage that needs an engine."""
 
-ROW_ORDER: Final[dict[str, tuple[str, str]]] = {"step_labels": ("traces", "trace_id")}
+ROW_ORDER: Final[dict[str, tuple[str, str]]] = {
+    "step_labels": ("traces", "trace_id"),
+    "tags": ("traces", "trace_id"),
+    "summaries": ("traces", "trace_id"),
+}
 """Tables whose rows follow those of another table by a column, rather than lie seed by seed."""

@@ -29,6 +29,10 @@ _LIMITS: Final[dict[StageName, dict[str, tuple[str, str]]]] = {
     "critiques": {"n_tokens": ("labels", "budget_tokens")},
     "labels": {"n_tokens": ("labels", "budget_tokens")},
     "code_thoughts": {"n_tokens": ("code", "budget_tokens")},
+    "tags": {"n_tokens": ("factors", "budget_tokens")},
+    "corrections": {"n_tokens": ("corrections", "budget_tokens")},
+    "summaries": {"n_tokens": ("summaries", "budget_tokens")},
+    "rubric_rewards": {},
 }
 """By stage: what counts against which setting."""
 

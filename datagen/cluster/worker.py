@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from datagen.cluster.stages import STAGES, Snapshot, StageName, Tables
-from datagen.config import EngineSettings, Settings
+from datagen.config import Settings
 from datagen.engines.protocol import Engine
 from datagen.journal import Journal
 
@@ -22,13 +22,11 @@ class Worker:
     """Runs stages on shards.
 
     Args:
-        settings: of the engine, which is opened for the first shard and kept for all others.
+        settings: name the engine, which is opened for the first shard and kept for all others.
         open_engine: how to open it.
     """
 
-    def __init__(
-        self, settings: EngineSettings, open_engine: Callable[[EngineSettings], Engine]
-    ) -> None:
+    def __init__(self, settings: Settings, open_engine: Callable[[Settings], Engine]) -> None:
         self._settings, self._open_engine = settings, open_engine
         self._engine: Engine | None = None
         self._snapshot: Snapshot | None = None

@@ -74,8 +74,9 @@ def decided(code_thoughts: pl.DataFrame) -> pl.Series:
 
 
 def without_code(traces: pl.DataFrame) -> pl.DataFrame:
-    """The traces that a person or a rollout made, which are those that rollouts can label."""
-    return traces.filter((pl.col("provenance") == "human") | pl.col("rollout_id").is_not_null())
+    """The traces that a person, a rollout or a search made, which rollouts can label."""
+    searched = pl.col("rollout_id").is_not_null() | pl.col("node_id").is_not_null()
+    return traces.filter((pl.col("provenance") == "human") | searched)
 
 
 def _thoughts(code_thoughts: pl.DataFrame, golds: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -56,8 +56,8 @@ def export_prm(
             f"after_first_error={after_first_error!r} is unknown; "
             f"use one of {', '.join(AFTER_FIRST_ERROR)}"
         )
-    steps = _steps(traces)
-    _refuse_other_steps(step_labels.join(traces, on="trace_id", how="semi"), steps)
+    steps = explode_steps(traces)
+    refuse_other_steps(step_labels.join(traces, on="trace_id", how="semi"), steps)
     text, is_good = pl.col("text").str.strip_chars_end(), pl.col("hard_label")
     n_unknown = is_good.is_null().cum_sum().over("trace_id")
     n_errors_before = (~is_good).cast(pl.Int32).cum_sum().shift(1, fill_value=0).over("trace_id")
@@ -90,8 +90,8 @@ def export_prm(
     )
 
 
-def _steps(traces: pl.DataFrame) -> pl.DataFrame:
-    """One row per step, in the order of seed, trace and step."""
+def explode_steps(traces: pl.DataFrame) -> pl.DataFrame:
+    """One row per step: ``seed_id``, ``trace_id``, ``step_idx``, ``text``, in this order."""
     step_idx = pl.int_ranges(0, pl.col("steps").list.len(), dtype=pl.Int32)
     return (
         traces.filter(pl.col("steps").list.len() > 0)
@@ -101,7 +101,7 @@ def _steps(traces: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _refuse_other_steps(step_labels: pl.DataFrame, steps: pl.DataFrame) -> None:
+def refuse_other_steps(step_labels: pl.DataFrame, steps: pl.DataFrame) -> None:
     """Raise if a label is not of the step that its trace has at that place.
 
     Tables of two different runs would otherwise join without a word, into wrong labels.

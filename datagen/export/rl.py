@@ -52,7 +52,7 @@ def export_rl(
     )
     return Rl.validate(
         pl.concat([about_words, about_code])
-        .join(_pass_rates(rollouts), on="seed_id", how="left")
+        .join(pass_rates(rollouts), on="seed_id", how="left")
         .sort("seed_id")
         .select(
             pl.concat_list(
@@ -101,7 +101,8 @@ def _solution(gold: str, verifier: str) -> str:
     return f"${bare}$" if is_formula else rf"$\text{{{bare}}}$"
 
 
-def _pass_rates(rollouts: pl.DataFrame) -> pl.DataFrame:
+def pass_rates(rollouts: pl.DataFrame) -> pl.DataFrame:
+    """Per ``seed_id``: share of right completions of the bare question, and ``n_rollouts``."""
     return (
         rollouts.filter(pl.col("n_given_steps") == 0, pl.col("outcome").is_in(["correct", "wrong"]))
         .unique(["seed_id", "completion_key"])

@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 import polars as pl
 
 from datagen.errors import ConfigError
-from schemas import Sft
+from schemas import Sft, Summary
 
 Form = Literal["tagged", "plain"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
@@ -21,7 +21,13 @@ _END_THINK: Final = "</think>"
 _SEPARATOR: Final = "\x1f"
 
 
-def export_sft(traces: pl.DataFrame, *, form: Form, max_per_question: int = 4) -> pl.DataFrame:
+def export_sft(
+    traces: pl.DataFrame,
+    summaries: pl.DataFrame | None = None,
+    *,
+    form: Form,
+    max_per_question: int = 4,
+) -> pl.DataFrame:
     """Select correct traces and write each as one question and one answer.
 
     Left out are traces without an answer or without a step, and in the plain form those whose own
@@ -29,6 +35,8 @@ def export_sft(traces: pl.DataFrame, *, form: Form, max_per_question: int = 4) -
 
     Args:
         traces: table ``traces``.
+        summaries: table ``summaries``, if there is one. Column ``summary`` is for whoever shows a
+            reader thought, summary and answer as three; it is no part of ``messages``.
         form: ``tagged`` is the thought-factor markup as it stands in the table; ``plain`` is
             ``<think>``, the words of the steps, ``</think>``, a blank line and the answer.
         max_per_question: rows that one question gives at most. Seeds that ask the same question
@@ -46,6 +54,7 @@ def export_sft(traces: pl.DataFrame, *, form: Form, max_per_question: int = 4) -
         raise ConfigError(f"form={form!r} is unknown; use one of {', '.join(FORMS)}")
     if max_per_question < 1:
         raise ConfigError(f"max_per_question={max_per_question!r} must be at least 1")
+    made = Summary.empty() if summaries is None else summaries
     replies = (
         traces.filter(
             pl.col("outcome") == "correct",
@@ -65,11 +74,14 @@ def export_sft(traces: pl.DataFrame, *, form: Form, max_per_question: int = 4) -
         )
     )
     return Sft.validate(
-        _chosen(replies, max_per_question).select(
+        _chosen(replies, max_per_question)
+        .join(made.select("trace_id", "summary"), on="trace_id", how="left", maintain_order="left")
+        .select(
             pl.concat_list(_message("user", "question"), _message("assistant", "reply")).alias(
                 "messages"
             ),
             pl.col("trace_id").alias("id"),
+            "summary",
         )
     )
 

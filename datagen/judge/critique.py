@@ -17,6 +17,7 @@ from datagen.engines.protocol import (
 )
 from datagen.judge.vote import Judge, Vote
 from datagen.prompts.dialect import NATIVE, Dialect
+from datagen.prompts.reading import text_of
 from datagen.traces.model import Trace
 
 CRITIQUE_SAMPLING: Final = Sampling(temperature=1.0, max_tokens=512)
@@ -61,6 +62,8 @@ def _vote(
         opinion.first_error,
         opinion.quote,
         opinion.reason,
+        text_of(completion),
+        opinion.remarks,
         completion.n_tokens,
         request,
     )

@@ -7,6 +7,7 @@ judged, which is not the same as a vote that cannot be read.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -92,6 +93,8 @@ def _row(trace: Mapping[str, Any], vote: Vote, fingerprint: str) -> dict[str, An
         "first_error": vote.first_error,
         "quote": vote.quote,
         "reason": vote.reason,
+        "text": vote.text,
+        "remarks": [asdict(remark) for remark in vote.remarks],
         "n_tokens": vote.n_tokens,
         "completion_key": journal_key(fingerprint, request) if request else None,
         "engine": fingerprint if request else None,

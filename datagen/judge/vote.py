@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from datagen.engines.protocol import Answer, CompletionRequest, Request
+from datagen.prompts.reading import StepRemark
 from datagen.traces.model import Trace
 from schemas import JudgeName
 
@@ -25,6 +26,8 @@ class Vote:
             the judge cannot say (its critique cannot be read, or there was nothing to decide).
         quote: text of that step, or its beginning, as the judge quotes it; empty without a step.
         reason: why, in the judge's words; the whole critique where its parts cannot be told apart.
+        text: all that a model wrote, its own thought included.
+        remarks: the critique step by step; empty where it cannot be read so.
         n_tokens: tokens generated for it.
         request: what a model was asked; ``None`` where none was.
     """
@@ -34,6 +37,8 @@ class Vote:
     first_error: int | None
     quote: str = ""
     reason: str = ""
+    text: str = ""
+    remarks: tuple[StepRemark, ...] = ()
     n_tokens: int = 0
     request: CompletionRequest | None = None
 

@@ -84,7 +84,7 @@ def label_steps(
     rows: list[dict[str, Any]] = []
     for trace in traces.iter_rows(named=True):
         keys = _states_along(trace["seed_id"], trace["steps"], trace["factors"])
-        # A human trace was not drawn from anything.
+        # A trace of a person or of a search was not drawn from anything.
         origin = keys[n_given[trace["rollout_id"]]] if trace["rollout_id"] is not None else b""
         evidence: list[_Evidence] = []
         for key in keys[1:]:

@@ -7,20 +7,20 @@ was wrong at first but is put right by the trace itself is ``repaired``. Saying 
 the verdict lets a small model do again what it can do anyway, and then merely compare.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import QUESTION
-from datagen.prompts.reading import Opinion
+from datagen.prompts.reading import Opinion, StepRemark
 from datagen.traces.markup import THINK_START, parse_tail, render
 from datagen.traces.model import Step, Trace
+from schemas import STEP_VERDICTS, StepVerdict
 
 CUE: Final = "\nCritique:\n"
 NO_ERROR: Final = "-1"
-
-StepVerdict = Literal["holds", "repaired", "wrong"]
+_VERDICTS: Final[dict[str, StepVerdict]] = {verdict: verdict for verdict in STEP_VERDICTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,32 @@ def read_critique(text: str, trace: Trace) -> Opinion:
         return unread
     verdicts = [check.rpartition(" ")[2] for check in checks]
     reason = " ".join(step.text for step in tail.steps if step.factor is Factor.DETECT_ERROR)
+    remarks = _remarks(checks, quoted, reason)
     if "wrong" not in verdicts:
         complete = len(checks) == len(trace.steps) and tail.answer == NO_ERROR
-        return Opinion(-1) if complete else unread
+        return Opinion(-1, remarks=remarks) if complete else unread
     wrong = verdicts.index("wrong")
     named = wrong == len(checks) - 1 and tail.answer == quoted[wrong]
-    return Opinion(wrong, quoted[wrong], reason) if named else unread
+    return Opinion(wrong, quoted[wrong], reason, remarks) if named else unread
+
+
+def _remarks(checks: Sequence[str], quoted: Sequence[str], reason: str) -> tuple[StepRemark, ...]:
+    """The checks in a reader's words; none if a verdict among them is no word for one."""
+    remarks: list[StepRemark] = []
+    for idx, (check, quote) in enumerate(zip(checks, quoted, strict=True)):
+        verdict = _VERDICTS.get(check.rpartition(" ")[2])
+        if verdict is None:
+            return ()
+        due = check[len(quote) : -len(verdict)].strip().removeprefix("due ")
+        remarks.append(StepRemark(idx, _in_words(quote, due, reason, verdict), verdict))
+    return tuple(remarks)
+
+
+def _in_words(quote: str, due: str, reason: str, verdict: StepVerdict) -> str:
+    if not due:
+        words = f'"{quote}"'
+    elif due == quote:
+        words = f'"{quote}" is what is due'
+    else:
+        words = f'"{quote}" stands where {due} is due'
+    return f"{words}: {reason}" if reason and verdict == "wrong" else words

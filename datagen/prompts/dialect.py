@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from datagen.engines.protocol import (
+    Answer,
     Choice,
     ChoiceRequest,
     Completion,
     CompletionRequest,
     Prompt,
+    Request,
     Sampling,
     Score,
     ScoreRequest,
@@ -28,8 +30,10 @@ from datagen.prompts import (
     instruct,
     instruct_code,
     instruct_critique,
+    instruct_rubric,
     native,
     sloppy,
+    tagging,
 )
 from datagen.prompts.code import ThoughtJob
 from datagen.prompts.reading import Opinion, Reading, StepSurprisal, text_of
@@ -55,6 +59,11 @@ class Dialect(Protocol):
     @property
     def critic(self) -> JudgeName:
         """Name of its critiques in tables."""
+        ...
+
+    @property
+    def follows_instructions(self) -> bool:
+        """Whether its models can be asked for what no model is trained on: summaries, criteria."""
         ...
 
     def rollout_requests(
@@ -97,6 +106,14 @@ class Dialect(Protocol):
         """Surprisal of each step, ``(n_steps,)``."""
         ...
 
+    def tag_requests(self, trace: Trace, step_idx: int) -> Sequence[Request]:
+        """Ask which thought factor one step performs, with its neighbours in view."""
+        ...
+
+    def read_tag(self, answers: Sequence[Answer]) -> dict[Factor, float]:
+        """The posterior over thought factors; the answers to :meth:`tag_requests`."""
+        ...
+
     def critique_prompt(self, trace: Trace) -> Prompt:
         """Ask for a critique of a whole trace."""
         ...
@@ -125,7 +142,9 @@ class Dialect(Protocol):
         """The code; ``None`` if there is none, or it was cut off."""
         ...
 
-    def summary_request(self, trace: Trace) -> CompletionRequest:
+    def summary_request(
+        self, trace: Trace, *, sampling: Sampling, sample_idx: int
+    ) -> CompletionRequest:
         """Ask for a short neutral summary of a trace.
 
         Raises:
@@ -137,6 +156,18 @@ class Dialect(Protocol):
         """The summary; ``None`` if there is none."""
         ...
 
+    def criterion_request(self, question: str, response: str, criterion: str) -> ChoiceRequest:
+        """Ask whether an answer meets one criterion of a rubric; the answer is not trusted.
+
+        Raises:
+            ConfigError: if models of this dialect cannot judge that.
+        """
+        ...
+
+    def read_criterion(self, answer: Choice) -> float | None:
+        """Probability that it does; ``None`` if the engine does not tell."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Native:
@@ -144,6 +175,7 @@ class Native:
 
     fingerprint: str = "native-1"
     critic: JudgeName = "native_critique"
+    follows_instructions: bool = False
 
     rollout_requests = staticmethod(native.rollout_requests)
     segment_request = staticmethod(native.segment_request)
@@ -151,6 +183,8 @@ class Native:
     read_prior = staticmethod(native.read_prior)
     score_request = staticmethod(native.score_request)
     read_score = staticmethod(native.read_score)
+    tag_requests = staticmethod(tagging.native_requests)
+    read_tag = staticmethod(tagging.read_native)
     critique_prompt = staticmethod(critique.critique_prompt)
     thought_request = staticmethod(code.thought_request)
     read_thought = staticmethod(code.read_thought)
@@ -175,16 +209,30 @@ class Native:
         cut_off = completion.finish != "stop"
         return Opinion(None, "", text) if cut_off else critique.read_critique(text, trace)
 
-    def summary_request(self, trace: Trace) -> CompletionRequest:
+    def summary_request(
+        self, trace: Trace, *, sampling: Sampling, sample_idx: int
+    ) -> CompletionRequest:
         """There is none: no model learns it with the markup."""
-        raise ConfigError(
-            'engine.prompts="native" has no summaries; set engine.prompts to "instruct" and '
-            "engine.model to a model that follows instructions"
-        )
+        raise _cannot_be_asked("has no summaries")
 
     def read_summary(self, completion: Completion) -> str | None:
         """There is none."""
         return None
+
+    def criterion_request(self, question: str, response: str, criterion: str) -> ChoiceRequest:
+        """There is none: no model learns it with the markup."""
+        raise _cannot_be_asked("cannot judge answers by a rubric")
+
+    def read_criterion(self, answer: Choice) -> float | None:
+        """There is none."""
+        return None
+
+
+def _cannot_be_asked(what: str) -> ConfigError:
+    return ConfigError(
+        f'engine.prompts="native" {what}; set engine.prompts to "instruct" and '
+        "engine.model to a model that follows instructions"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +240,7 @@ class Instruct:
     """Conversations in plain words, for models that follow instructions."""
 
     critic: JudgeName = "instruct_critique"
+    follows_instructions: bool = True
 
     rollout_requests = staticmethod(instruct.rollout_requests)
     read_rollout = staticmethod(sloppy.read_rollout)
@@ -202,6 +251,8 @@ class Instruct:
     read_prior = staticmethod(instruct.read_prior)
     score_request = staticmethod(instruct.score_request)
     read_score = staticmethod(instruct.read_score)
+    tag_requests = staticmethod(tagging.instruct_requests)
+    read_tag = staticmethod(tagging.read_instruct)
     critique_prompt = staticmethod(instruct_critique.critique_prompt)
     thought_request = staticmethod(instruct_code.thought_request)
     read_thought = staticmethod(instruct_code.read_thought)
@@ -209,6 +260,8 @@ class Instruct:
     read_code = staticmethod(instruct_code.read_code)
     summary_request = staticmethod(instruct.summary_request)
     read_summary = staticmethod(instruct.read_summary)
+    criterion_request = staticmethod(instruct_rubric.criterion_request)
+    read_criterion = staticmethod(instruct_rubric.read_criterion)
 
     @property
     def fingerprint(self) -> str:
@@ -216,6 +269,7 @@ class Instruct:
         words = "\0".join(
             [
                 *(instruct.TASK, instruct.SUMMARY_TASK, instruct_critique.TASK),
+                *(instruct_rubric.TASK, tagging.TASK),
                 *(instruct_code.THOUGHT_TASK, instruct_code.CODE_TASK),
             ]
         )

@@ -12,9 +12,10 @@ import re
 from typing import Final
 
 from datagen.engines.protocol import Chat, Message
-from datagen.prompts.reading import Opinion
+from datagen.prompts.reading import Opinion, StepRemark
 from datagen.traces.model import Trace
 from datagen.verify.notation import plain
+from schemas import StepVerdict
 
 TASK: Final = """\
 Below are a question and a solution to it. The solution is cut into steps; each stands in a tag \
@@ -26,9 +27,14 @@ Question:
 Solution:
 {steps}
 {answer}
-Go through the steps in order and say of each whether it is right, given the question and the \
-steps before it. Calculate again what is calculated there. A step that is merely clumsy is not \
-wrong, and a mistake that a later step takes back does not count. Stop at the earliest wrong step.
+Go through the steps in order and write one paragraph about each, in this form:
+
+Step 0: what the step does, and why it is right or wrong, given the question and the steps before \
+it. Verdict: holds
+
+Calculate again what is calculated there. The verdict is one of holds, wrong, and repaired: a \
+mistake that a later step takes back is repaired and does not count as wrong, and a step that is \
+merely clumsy holds. Stop at the earliest wrong step.
 
 End with two lines. The first repeats, word for word, how that step begins:
 Quote: "the first words of the step"
@@ -60,6 +66,25 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTE: Final = re.compile(r"^[\s*_>-]{0,6}quote[\s*_]{0,4}:[ \t*_]*(.{1,2000})$", re.I | re.M)
+_HEADING: Final = re.compile(
+    r"^[ \t>#*_•+-]{0,8}<?(?:step|paragraph)[ \t_#*]{0,3}([0-9]{1,4})[ \t]*"
+    r"(?:[*_]{0,3}[ \t]?[:.)>–—][*_]{0,3}|[*_]{1,3}|[ \t]-[ \t]|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_VERDICT: Final = re.compile(
+    r"[*_(\[]{0,4}\bverdict[*_]{0,3}[ \t]?(?::|=|is\b)[*_ \t\"“'(\[]{0,4}"
+    r"(holds|repaired|wrong|correct|right|incorrect)\b",
+    re.IGNORECASE,
+)
+_VERDICTS: Final[dict[str, StepVerdict]] = {
+    "holds": "holds",
+    "correct": "holds",
+    "right": "holds",
+    "repaired": "repaired",
+    "wrong": "wrong",
+    "incorrect": "wrong",
+}
+_CLOSING_TAG: Final = re.compile(r"</(?:step|paragraph)_?[0-9]{0,4}>", re.IGNORECASE)
 _QUOTATION_MARKS: Final = "\"'“”‘’«»`*_ \t"
 
 
@@ -72,14 +97,15 @@ def read_critique(text: str, trace: Trace) -> Opinion:
     index = _index(text)
     if index is None or not -1 <= index < len(trace.steps):
         return Opinion(None, "", text)
+    remarks = _remarks(text, len(trace.steps) if index == -1 else index + 1, index)
     if index == -1:
-        return Opinion(-1, "", text)
+        return Opinion(-1, "", text, remarks)
     quotes = _QUOTE.findall(text)
     quote = quotes[-1].rstrip(_QUOTATION_MARKS + ".…").strip(_QUOTATION_MARKS) if quotes else ""
     words = _canonical(quote)
     if words not in _canonical(trace.steps[index].text):
         return Opinion(None, "", text)
-    return Opinion(index, quote, text)
+    return Opinion(index, quote, text, remarks)
 
 
 def _index(text: str) -> int | None:
@@ -92,6 +118,48 @@ def _index(text: str) -> int | None:
         named = _NAMED.findall(text)
         digits = named[-1] if named else None
     return int(re.sub(r"[−–]", "-", digits).replace(" ", "")) if digits else None
+
+
+def _remarks(text: str, n_steps: int, first_error: int) -> tuple[StepRemark, ...]:
+    """The paragraphs on the first ``n_steps`` steps; none if one of them is missing or empty.
+
+    A paragraph that does not end in a verdict has the one that the critique's end gives it.
+    """
+    found: list[re.Match[str]] = []
+    for heading in _HEADING.finditer(text):
+        # Anything else is a step that a paragraph speaks of.
+        if int(heading[1]) == len(found):
+            found.append(heading)
+    if len(found) < n_steps or not n_steps:
+        return ()
+    ends = [*(heading.start() for heading in found[1:]), _end_of_remarks(text, found[-1].end())]
+    remarks: list[StepRemark] = []
+    for idx, (heading, end) in enumerate(list(zip(found, ends, strict=True))[:n_steps]):
+        paragraph = text[heading.end() : end]
+        stated = list(_VERDICT.finditer(paragraph))
+        words = paragraph[: stated[-1].start()] if stated else paragraph
+        implied: StepVerdict = "wrong" if idx == first_error else "holds"
+        verdict = _VERDICTS[stated[-1][1].lower()] if stated else implied
+        lines = _CLOSING_TAG.sub("", words).strip().split("\n")
+        analysis = "\n".join(line.rstrip() for line in lines if line.strip())
+        if not analysis:
+            return ()
+        remarks.append(StepRemark(idx, analysis, verdict))
+    return tuple(remarks)
+
+
+def _end_of_remarks(text: str, begin: int) -> int:
+    """Where the two last lines begin that the task asks for, or the text ends."""
+    quotes = [quote.start() for quote in _QUOTE.finditer(text, begin)]
+    boxes = [box.start() for box in _BOX.finditer(text, begin)]
+    ends = [*quotes[-1:], *(_line_start(text, begin, box) for box in boxes[-1:])]
+    return min(ends, default=len(text))
+
+
+def _line_start(text: str, begin: int, at: int) -> int:
+    """Where the line of ``at`` begins; ``at`` itself on the line of ``begin``."""
+    found = text.rfind("\n", begin, at)
+    return at if found < 0 else found
 
 
 def _canonical(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from datagen.engines.protocol import Completion, Score
 from datagen.factors.taxonomy import Factor
 from datagen.traces.model import Step, Trace
+from schemas import StepVerdict
 
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 
@@ -38,6 +39,17 @@ class Reading:
     n_tokens: tuple[int, ...]
     min_logprobs: tuple[float | None, ...]
     sloppy: bool = False
+
+    def step(self, idx: int, *, answer: str | None = None) -> "Reading":
+        """Only step ``idx`` of it, 0-based."""
+        return Reading(
+            self.steps[idx : idx + 1],
+            answer,
+            "",
+            self.n_tokens[idx : idx + 1],
+            self.min_logprobs[idx : idx + 1],
+            self.sloppy,
+        )
 
     @property
     def min_logprob(self) -> float | None:
@@ -65,6 +77,21 @@ class StepSurprisal:
 
 
 @dataclass(frozen=True, slots=True)
+class StepRemark:
+    """What a critique says of one step.
+
+    Attributes:
+        step_idx: 0-based index of the step.
+        analysis: the words about it, never empty; lines are kept, blank ones are not.
+        verdict: whether the step stands.
+    """
+
+    step_idx: int
+    analysis: str
+    verdict: StepVerdict
+
+
+@dataclass(frozen=True, slots=True)
 class Opinion:
     """A critique, read.
 
@@ -73,11 +100,14 @@ class Opinion:
             be read, or names no step of the trace.
         quote: the words that it quotes from that step; empty if it quotes none.
         reason: why the step is wrong; the whole critique where its parts cannot be told apart.
+        remarks: one per step, from the first to the first wrong one or the last; empty where the
+            critique cannot be read step by step, though its verdict may be clear.
     """
 
     first_error: int | None
     quote: str = ""
     reason: str = ""
+    remarks: tuple[StepRemark, ...] = ()
 
 
 def text_of(completion: Completion) -> str:

@@ -11,7 +11,24 @@ from typing import Final
 
 import polars as pl
 
-from schemas import CodeThought, Contract, Prm, RawRollout, Rl, Sft, Trace
+from schemas import (
+    Advantage,
+    CodeThought,
+    Contract,
+    Correction,
+    CritiqueSft,
+    Kto,
+    PolicyValue,
+    Preference,
+    Prm,
+    RawRollout,
+    Rl,
+    RubricReward,
+    Sft,
+    StepPreference,
+    Tag,
+    Trace,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,20 @@ def _stepwise() -> pl.Expr:
     # One separator stands after each step.
     steps = pl.col("completions").list.eval(pl.element().str.len_chars() + 1).list.sum()
     return pl.col("prompt").str.len_chars() + steps
+
+
+def _texts(*columns: str) -> Callable[[], pl.Expr]:
+    return lambda: pl.sum_horizontal(pl.col(column).str.len_chars() for column in columns)
+
+
+def _longest(
+    shared: Callable[[], pl.Expr], *either: Callable[[], pl.Expr]
+) -> Callable[[], pl.Expr]:
+    return lambda: shared() + pl.max_horizontal(part() for part in either)
+
+
+def _both(*parts: Callable[[], pl.Expr]) -> Callable[[], pl.Expr]:
+    return lambda: pl.sum_horizontal(part() for part in parts)
 
 
 def _whole() -> pl.Expr:
@@ -80,10 +111,55 @@ CONFIGS: Final[dict[str, Config]] = {
         "reinforcement learning; questions with a gold answer or unit tests, and their pass rate",
         _chat("prompt"),
     ),
+    "preference": Config(
+        Preference,
+        "preference training (DPO); a right reply and a wrong one, cut behind its first wrong step",
+        _longest(_chat("prompt"), _chat("chosen"), _chat("rejected")),
+    ),
+    "step_preference": Config(
+        StepPreference,
+        "step-level preferences; two next steps from one state, and the difference of their Q",
+        _longest(_texts("prompt"), _texts("chosen"), _texts("rejected")),
+    ),
+    "kto": Config(
+        Kto,
+        "training on single replies, each marked as desirable or not; shuffled",
+        _both(_chat("prompt"), _chat("completion")),
+    ),
+    "advantages": Config(
+        Advantage,
+        "policy gradients with per-step advantages; right and wrong traces and their first pit",
+        _stepwise,
+    ),
+    "policy_value": Config(
+        PolicyValue,
+        "policy and value heads over thought factors; visits, priors, Q and V of search states",
+        _texts("prompt", "segment"),
+    ),
+    "critique": Config(
+        CritiqueSft,
+        "generative reward models; critiques step by step whose verdict the labels confirm",
+        _chat("messages"),
+    ),
+    "rubric_rewards": Config(
+        RubricReward,
+        "answers that cannot be verified, scored by written criteria; never mixed with the rest",
+        _texts("prompt", "completion"),
+    ),
     "traces": Config(
         Trace,
         "analysis; whole traces, right and wrong, in which each step says where it came from",
         _whole,
+    ),
+    "corrections": Config(
+        Correction,
+        "analysis; the self-correcting traces of `sft`, with labels and roles of each step",
+        _whole,
+    ),
+    "tags": Config(
+        Tag,
+        "analysis; the thought factor of each step, how sure it is, and what the step builds on",
+        _texts("text"),
     ),
     "rollouts": Config(
         RawRollout,

@@ -33,6 +33,7 @@ def _traces(traces: pl.DataFrame) -> str:
     n_steps = sum(found.factors.values())
     facts = [
         f"{n_generated:,} generated and {found.n_human:,} human traces"
+        + (f", {found.n_built:,} put together step by step by a search" if found.n_built else "")
         + (f", and {found.n_code:,} about code" if found.n_code else ""),
         f"Steps per trace: median {found.median_steps:g}, at most {found.max_steps:,}",
     ]

@@ -18,11 +18,13 @@ from schemas.vocabulary import CLAIM_VERDICTS, ROUTES
 class TraceStatistics:
     """Of table ``traces``; all but the first two and the steps count generated traces only.
 
-    Generated traces end in a rollout. Those about code do not: they were revised until they were
-    right, or made from a run, so their outcomes would say nothing of how good the model is.
+    Generated traces end in a rollout. Those that a search put together do not, since it took the
+    best of several steps again and again. Nor do those about code: they were revised until they
+    were right, or made from a run. So their outcomes would say nothing of how good the model is.
 
     Attributes:
         n_human: traces that a person wrote to the end.
+        n_built: traces that a search put together.
         n_code: traces about code.
         n_correct: traces that ended right.
         n_decided: traces that ended right or wrong.
@@ -33,6 +35,7 @@ class TraceStatistics:
     """
 
     n_human: int
+    n_built: int
     n_code: int
     n_correct: int
     n_decided: int
@@ -126,6 +129,7 @@ def trace_statistics(traces: pl.DataFrame) -> TraceStatistics:
     """Count a table ``traces`` that has rows."""
     generated = traces.filter(pl.col("rollout_id").is_not_null())
     n_human = traces.filter(pl.col("provenance") == "human").height
+    n_built = traces["node_id"].count()
     outcomes = _counts(generated["outcome"])
     n_correct = outcomes.get("correct", 0)
     steps = traces.select(
@@ -133,7 +137,8 @@ def trace_statistics(traces: pl.DataFrame) -> TraceStatistics:
     )
     return TraceStatistics(
         n_human=n_human,
-        n_code=traces.height - generated.height - n_human,
+        n_built=n_built,
+        n_code=traces.height - generated.height - n_human - n_built,
         n_correct=n_correct,
         n_decided=n_correct + outcomes.get("wrong", 0),
         outcomes=outcomes,

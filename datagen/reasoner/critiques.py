@@ -6,10 +6,11 @@ The oracle says which step is the first error; the critique walks there step by 
 from collections.abc import Sequence
 from typing import Final
 
-from datagen.prompts.critique import Remark, StepVerdict, render_critique
+from datagen.prompts.critique import Remark, render_critique
 from datagen.reasoner.oracle import MistakeKind, StepTruth, first_error, judge_trace
 from datagen.reasoner.world import Problem
 from datagen.traces.model import Step, Trace
+from schemas import StepVerdict
 
 _REASONS: Final[dict[MistakeKind, str]] = {
     "arithmetic": "the result is wrong",

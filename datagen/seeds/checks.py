@@ -7,7 +7,6 @@ be in all of them. (Only the gold answer loses the white space around it, and nu
 
 import hashlib
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from datagen.factors.taxonomy import Factor
 from datagen.seeds.meta import meta_of
 from datagen.seeds.refusals import Refused, preview
 from datagen.seeds.rows import Annotation, Fields
+from datagen.seeds.rubrics import criteria_of, verifier_with
+from datagen.seeds.texts import optional_text, text_of
 from datagen.traces.splitting import Splitting, split
 from datagen.traces.tagged import factor_of, has_tags, tag_problem
 from schemas import DOMAINS, VERIFIERS, Domain, Verifier
 
 DEFAULT_MAX_CHARS: Final = 200_000
-_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Defaults:
         license: its licence.
         domain: what its questions are about.
         verifier: how its answers are compared; ``None`` takes ``math`` for questions of domain
-            ``math`` and ``exact`` for all others.
+            ``math`` and ``exact`` for all others, rows with a rubric apart.
         splitting: how its thoughts are cut into steps.
         max_chars: the longest question, thought or answer that is accepted.
     """
@@ -92,6 +92,8 @@ def seed_row(
     answer = _answer(fields, n)
     domain = _choice(fields, "domain", DOMAINS, defaults.domain)
     default_verifier = defaults.verifier or ("math" if domain == "math" else "exact")
+    default_verifier = verifier_with(fields, default_verifier)
+    verifier = _choice(fields, "verifier", VERIFIERS, default_verifier)
     if has_tags(thought) and (problem := tag_problem(thought)):
         raise Refused("thought", "broken markup", f"in thought, {problem}", thought)
     steps = split(thought, defaults.splitting)
@@ -109,7 +111,8 @@ def seed_row(
         "steps": steps,
         "factors": _factors(steps, {cast(int, fact["step_idx"]) for fact in facts}),
         "answer": answer,
-        "verifier": _choice(fields, "verifier", VERIFIERS, default_verifier),
+        "verifier": verifier,
+        "criteria": criteria_of(fields, verifier, n),
         "facts": facts,
         "meta": meta_of(fields),
     }
@@ -127,61 +130,6 @@ def _step_idxs(steps: Sequence[str], annotations: Iterable[Annotation]) -> list[
     """Per annotation, the step that holds its offset; the end of the thought is its last step's."""
     ends = list(accumulate(map(len, steps)))
     return [min(bisect_right(ends, a.offset), len(steps) - 1) for a in annotations]
-
-
-def text_of(fields: Fields, name: str, max_chars: int) -> str:
-    """The text in field ``name``, as written.
-
-    Raises:
-        Refused: if it is missing, no text, blank, too long or holds unprintable characters.
-    """
-    value = fields.get(name)
-    if value is None:
-        present = ", ".join(preview(key, 40) for key in list(fields)[:20])
-        raise Refused(
-            name,
-            "missing",
-            f"{name} is missing (the row has: {present}); add it, or say which column holds it "
-            f"with mapping={{{name!r}: <column>}}",
-        )
-    if not isinstance(value, str):
-        raise Refused(
-            name,
-            "wrong type",
-            f"{name} is {preview(value, 40)}, of type {type(value).__name__}; write it as text",
-            value,
-        )
-    if not value.strip():
-        raise Refused(
-            name, "empty", f"{name} is {preview(value, 40)!r}; write it, or drop the row", value
-        )
-    if len(value) > max_chars:
-        raise Refused(
-            name,
-            "too long",
-            f"{name} has {len(value)} characters, the limit is {max_chars}; "
-            "shorten it or raise max_chars",
-            value,
-        )
-    if bad := _FORBIDDEN.search(value):
-        at, code = bad.start(), ord(bad[0])
-        what = "the lone surrogate" if code >= 0xD800 else "the control character"
-        raise Refused(
-            name,
-            "unprintable character",
-            f"{name} holds {what} U+{code:04X} at character {at}; remove or replace it",
-            value[max(0, at - 20) :],
-        )
-    return value
-
-
-def optional_text(fields: Fields, name: str, default: str, max_chars: int) -> str:
-    """The text in field ``name``, or ``default`` if the row has none.
-
-    Raises:
-        Refused: if there is something else.
-    """
-    return default if fields.get(name) is None else text_of(fields, name, max_chars)
 
 
 def _answer(fields: Fields, max_chars: int) -> str:

@@ -61,8 +61,8 @@ def read_seeds(
         source: for rows without one; by default the file's or dataset's name.
         license: for rows without one; by default ``MIT`` for GSM8K, else ``unknown``.
         domain: for rows without one; by default ``math``.
-        verifier: for rows without one; by default ``numeric`` for GSM8K, else ``math`` in the
-            domain ``math`` and ``exact`` in others.
+        verifier: for rows without one; by default ``rubric`` for those with a rubric, ``numeric``
+            for GSM8K, else ``math`` in the domain ``math`` and ``exact`` in others.
         splitting: how thoughts are cut into steps, see :func:`datagen.traces.splitting.split`.
         hf_split: the split of a Hugging Face dataset; by default ``train`` or the only one.
         limit: stop after this many usable rows.

@@ -18,7 +18,7 @@ Row = tuple[int, Fields | Refused]
 """0-based number in the source, and the row (for text: the physical line, blank lines counted)."""
 
 REQUIRED_FIELDS: Final = ("question", "thought", "answer")
-OPTIONAL_FIELDS: Final = ("seed_id", "verifier", "license", "source", "domain", "meta")
+OPTIONAL_FIELDS: Final = ("seed_id", "verifier", "license", "source", "domain", "rubric", "meta")
 SEED_FIELDS: Final = (*REQUIRED_FIELDS, *OPTIONAL_FIELDS)
 
 

@@ -179,11 +179,14 @@ def _draw(row: Mapping[str, Any]) -> Field:
 
 
 def _origin(row: Mapping[str, Any]) -> Iterator[Field]:
-    if row["rollout_id"] is None:  # a whole human thought, which no search began from
+    built = row["node_id"] if "trace_id" in row else None  # a rollout has one as well
+    if built is None and row["rollout_id"] is None:  # a human thought, which no search began from
         yield "seed", one_line(row["seed_id"])
     else:
         yield "prefix", one_line(row["prefix_id"])
-        if "trace_id" in row:
+        if built is not None:
+            yield "state", f"{one_line(built)}, put together step by step by the search"
+        elif "trace_id" in row:
             yield "rollout", one_line(row["rollout_id"])
     if row["engine"] is not None:
         yield "engine", one_line(row["engine"])

@@ -13,9 +13,16 @@ from datagen.verify.command import CommandVerifier
 from datagen.verify.extract import Extraction, extract_answer
 from datagen.verify.math import MathVerifier
 from datagen.verify.numeric import numeric
-from datagen.verify.programs import extract_call, extract_literal, extract_program, extract_text
+from datagen.verify.programs import (
+    extract_call,
+    extract_literal,
+    extract_program,
+    extract_text,
+    extract_visible,
+)
 from datagen.verify.python_tests import PythonVerifier
 from datagen.verify.python_values import PythonInputVerifier, python_output
+from datagen.verify.rubric import rubric
 from datagen.verify.text import choice, exact
 from datagen.verify.verdict import GoldReader, Outcome, Verdict, Verifier
 
@@ -45,6 +52,7 @@ VERIFIERS: Final[dict[str, Verifier]] = {
     "python_output": python_output,
     "python_input": PythonInputVerifier(),
     "command": CommandVerifier(),
+    "rubric": rubric,
 }
 """Every verifier by the name that seeds carry; add an entry to add a verifier."""
 
@@ -53,6 +61,7 @@ _EXTRACTORS: Final[dict[str, Callable[[str], Extraction | None]]] = {
     "python_output": extract_literal,
     "python_input": extract_call,
     "command": extract_text,
+    "rubric": extract_visible,
 }
 """How a verifier's answers are found, where that is not :func:`extract_answer`."""
 

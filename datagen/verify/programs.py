@@ -89,6 +89,12 @@ def extract_text(text: str) -> Extraction | None:
     return Extraction(visible.strip("\n") + "\n", "code", closed=False)
 
 
+def extract_visible(text: str) -> Extraction | None:
+    """All that is visible, for whoever reads it whole."""
+    visible = _visible(text)
+    return None if visible is None else Extraction(visible.strip(), "markup", closed=False)
+
+
 def extract_call(text: str) -> Extraction | None:
     """What holds a call or its arguments: the last fence, or all that is visible."""
     if (found := extract_text(text)) is None:

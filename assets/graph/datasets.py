@@ -1,0 +1,201 @@
+"""The datasets: one table per kind of trainer, each made by one export."""
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import counts, described
+from assets.workspace import Workspace
+from datagen.code.traces import decided
+from datagen.export import (
+    count_critiques,
+    export_advantages,
+    export_critique,
+    export_kto,
+    export_policy_value,
+    export_preference,
+    export_prm,
+    export_raw_rollouts,
+    export_rl,
+    export_sft,
+    export_step_preference,
+)
+from datagen.export.sft import Form
+from datagen.factors.tagging import with_tags
+
+
+@dg.asset(group_name="datasets")
+def sft(
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    tags: pl.DataFrame,
+    corrections: pl.DataFrame,
+    summaries: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Verified right traces as chats, in thought-factor markup, with those that mend an error."""
+    frame = _chats(workspace, traces, tags, corrections, summaries, form="tagged")
+    return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
+
+
+@dg.asset(group_name="datasets")
+def sft_plain(
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    tags: pl.DataFrame,
+    corrections: pl.DataFrame,
+    summaries: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """The same with a plain ``<think>`` block."""
+    frame = _chats(workspace, traces, tags, corrections, summaries, form="plain")
+    return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
+
+
+def _chats(
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    tags: pl.DataFrame,
+    corrections: pl.DataFrame,
+    summaries: pl.DataFrame,
+    *,
+    form: Form,
+) -> pl.DataFrame:
+    return export_sft(
+        pl.concat([with_tags(traces, tags), corrections.select(traces.columns)]),
+        summaries,
+        form=form,
+        max_per_question=workspace.settings.export.max_per_question,
+    )
+
+
+@dg.asset(group_name="datasets")
+def prm(
+    workspace: Workspace,
+    measured_traces: pl.DataFrame,
+    traces: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+    step_labels: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Measured traces and thoughts about code, right and wrong, with a label for each step."""
+    cut = workspace.settings.export.after_first_error
+    about_code = traces.join(
+        code_thoughts, left_on="trace_id", right_on="thought_id", how="semi", maintain_order="left"
+    )
+    frame = export_prm(pl.concat([measured_traces, about_code]), step_labels, after_first_error=cut)
+    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+
+
+@dg.asset(group_name="datasets")
+def prm_verified(
+    prm: pl.DataFrame, trace_labels: pl.DataFrame, code_thoughts: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """The part of ``prm`` whose first errors rollouts and judges agree on, or that a run shows."""
+    verified = pl.concat([trace_labels.filter("verified")["trace_id"], decided(code_thoughts)])
+    frame = prm.filter(pl.col("id").is_in(verified.implode()))
+    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+
+
+@dg.asset(group_name="datasets")
+def rl(
+    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Questions with verifiable answers, about code too, and their measured pass rate."""
+    frame = export_rl(seeds, rollouts, code_tasks)
+    return dg.Output(frame, metadata=described(frame, "prompt", "answer", "extra_info"))
+
+
+@dg.asset(group_name="datasets")
+def raw_rollouts(
+    seeds: pl.DataFrame, rollouts: pl.DataFrame, probes: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Every completion that was drawn, with its question and outcome."""
+    frame = export_raw_rollouts(seeds, rollouts, probes)
+    return dg.Output(frame, metadata=described(frame, "question", "steps", "outcome"))
+
+
+@dg.asset(group_name="datasets")
+def policy_value(
+    nodes: pl.DataFrame, rollouts: pl.DataFrame, prefixes: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """States of the search trees: legal factors, prior, visits, Q and value."""
+    frame = export_policy_value(nodes, rollouts, prefixes)
+    return dg.Output(
+        frame, metadata=described(frame, "prompt", "legal_factors", "pi", "value", "outcome")
+    )
+
+
+@dg.asset(group_name="datasets")
+def advantages(
+    traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    step_labels: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Labelled traces with the advantage of each step, and the first pit that they fall into."""
+    frame = export_advantages(traces, rollouts, step_labels, trace_labels)
+    return dg.Output(frame, metadata=described(frame, "completions", "advantages", "pit"))
+
+
+@dg.asset(group_name="datasets")
+def preference(
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    probes: pl.DataFrame,
+    step_labels: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Right traces against wrong ones of the same question, cut at their first pit."""
+    settings = workspace.settings.export
+    frame = export_preference(
+        traces,
+        probes,
+        step_labels,
+        trace_labels,
+        max_per_question=settings.max_pairs_per_question,
+        wrong_ends_at=settings.wrong_ends_at,
+    )
+    return dg.Output(frame, metadata=described(frame, "prompt", "chosen", "rejected"))
+
+
+@dg.asset(group_name="datasets")
+def step_preference(
+    workspace: Workspace, nodes: pl.DataFrame, prefixes: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """Next steps from one state, the better against the worse by Q."""
+    frame = export_step_preference(nodes, prefixes, min_delta=workspace.settings.export.min_delta_q)
+    return dg.Output(frame, metadata=described(frame, "chosen", "rejected", "delta_q", "kind"))
+
+
+@dg.asset(group_name="datasets")
+def kto(
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    probes: pl.DataFrame,
+    step_labels: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Single replies, each marked as desirable or not."""
+    frame = export_kto(
+        traces,
+        probes,
+        step_labels,
+        trace_labels,
+        wrong_ends_at=workspace.settings.export.wrong_ends_at,
+    )
+    return dg.Output(
+        frame, metadata=described(frame, "prompt", "completion", labels=counts(frame, "label"))
+    )
+
+
+@dg.asset(group_name="datasets")
+def critique(
+    measured_traces: pl.DataFrame,
+    critiques: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+    step_labels: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Critiques whose verdict the labels confirm, for generative reward models."""
+    frame = export_critique(measured_traces, critiques, trace_labels, step_labels)
+    fates = count_critiques(measured_traces, critiques, trace_labels, step_labels)
+    return dg.Output(
+        frame,
+        metadata=described(frame, "messages", "label", fates=dg.MetadataValue.json(dict(fates))),
+    )

@@ -1,0 +1,115 @@
+"""Where traces go wrong: what rollouts from their steps say, and what judges do."""
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import counts, described, engine_work
+from assets.progress import report_stage
+from assets.workspace import Workspace
+from datagen.cluster import run_stage
+from datagen.code.traces import code_step_labels, without_code
+from datagen.measure import pick_traces
+
+
+@dg.asset(group_name="labels")
+def measured_traces(
+    workspace: Workspace, traces: pl.DataFrame, rollouts: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
+    """The traces whose steps are measured: a few right and wrong ones of each prefix."""
+    settings = workspace.settings.labels
+    frame = pick_traces(
+        traces, rollouts, n_right=settings.n_right_traces, n_wrong=settings.n_wrong_traces
+    )
+    return dg.Output(
+        frame, metadata=described(frame, "trace_id", "markup", outcomes=counts(frame, "outcome"))
+    )
+
+
+@dg.asset(group_name="labels")
+def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """What judges say of each measured trace: arithmetic, and the model's own critiques."""
+    made, progress = run_stage(
+        "critiques",
+        {"measured_traces": measured_traces},
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("critiques"),
+    )
+    frame = made["critiques"]
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame,
+            "trace_id",
+            "judge",
+            "first_error",
+            "quote",
+            "reason",
+            judges=counts(frame, "judge"),
+            **engine_work(progress),
+        ),
+    )
+
+
+@dg.multi_asset(
+    outs={
+        "probes": dg.AssetOut(description="Rollouts drawn to find where traces go wrong."),
+        "step_labels": dg.AssetOut(description="How good each step is, with the evidence for it."),
+        "trace_labels": dg.AssetOut(description="Where each measured trace first goes wrong."),
+    },
+    group_name="labels",
+)
+def label_tables(
+    workspace: Workspace,
+    measured_traces: pl.DataFrame,
+    traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    critiques: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    """Seek the first error of each measured trace, and compare with the judges.
+
+    Thoughts about code need no seeking: their runs have said where they go wrong.
+    """
+    made, progress = run_stage(
+        "labels",
+        {
+            "traces": without_code(traces),
+            "measured_traces": measured_traces,
+            "rollouts": rollouts,
+            "critiques": critiques,
+        },
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("labels"),
+    )
+    probes, labels = made["probes"], made["trace_labels"]
+    steps = pl.concat([made["step_labels"], code_step_labels(code_thoughts, traces)])
+    return (
+        dg.Output(
+            probes,
+            metadata=described(
+                probes,
+                *("prefix_id", "n_given_steps", "outcome"),
+                **engine_work(progress),
+            ),
+        ),
+        dg.Output(
+            steps,
+            metadata=described(
+                steps,
+                *("text", "n_successes", "n_trials", "p_before_error", "value", "hard_label"),
+                labels=counts(steps, "label_source"),
+            ),
+        ),
+        dg.Output(
+            labels,
+            metadata=described(
+                labels,
+                *("trace_id", "first_error", "first_error_mass", "judge_first_error", "verified"),
+                verified=float(labels["verified"].mean() or 0.0),  # pyright: ignore[reportArgumentType]
+            ),
+        ),
+    )

@@ -1,0 +1,70 @@
+"""Where everything begins: what people wrote and coded, checked, and cut into prefixes."""
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import described
+from assets.workspace import Workspace
+from datagen.seeds import read_seeds, refuse_shared_ids
+from datagen.seeds.code import read_code_seeds
+from datagen.traces.prefixes import make_prefixes
+from schemas import CodeSeed, Quarantine, Seed
+
+
+@dg.multi_asset(
+    outs={
+        "seeds": dg.AssetOut(description="Human ⟨question, thought, answer⟩, one a row."),
+        "code_seeds": dg.AssetOut(description="Functions with the tests that they pass."),
+        "quarantine": dg.AssetOut(description="Rows of the sources that were refused, and why."),
+    },
+    group_name="seeds",
+)
+def seed_tables(
+    workspace: Workspace,
+) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
+    """Read and check the seed sources."""
+    seeds, refused = _read_seeds(workspace)
+    code_seeds, code_refused = _read_code_seeds(workspace)
+    refuse_shared_ids(seeds, code_seeds)
+    quarantine = pl.concat([refused, code_refused])
+    return (
+        dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),
+        dg.Output(code_seeds, metadata=described(code_seeds, "seed_id", "question", "code")),
+        dg.Output(quarantine, metadata=described(quarantine, "row_idx", "field", "reason")),
+    )
+
+
+def _read_seeds(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if workspace.seeds_path is None:
+        return Seed.empty(), Quarantine.empty()
+    settings = workspace.settings.seeds
+    batch = read_seeds(
+        workspace.seeds_path,
+        format=settings.format,
+        mapping=settings.mapping,
+        license=settings.license,
+        splitting=settings.splitting,
+        limit=settings.limit,
+    )
+    return batch.seeds, batch.quarantine
+
+
+def _read_code_seeds(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame]:
+    if workspace.code_path is None:
+        return CodeSeed.empty(), Quarantine.empty()
+    settings = workspace.settings.code
+    batch = read_code_seeds(
+        workspace.code_path,
+        format=settings.format,
+        license=settings.license,
+        limit=settings.limit,
+        sandbox=workspace.sandbox(),
+    )
+    return batch.code_seeds, batch.quarantine
+
+
+@dg.asset(group_name="seeds")
+def prefixes(workspace: Workspace, seeds: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Human thoughts, truncated: the states that searches start from."""
+    frame = make_prefixes(seeds, n_prefixes=workspace.settings.prefixes.n_prefixes)
+    return dg.Output(frame, metadata=described(frame, "prefix_id", "n_steps", "n_seed_steps"))

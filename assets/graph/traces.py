@@ -1,0 +1,121 @@
+"""Whole traces, what their steps do, and what is made of several of them."""
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import counts, described, engine_work
+from assets.progress import report_stage
+from assets.workspace import Workspace
+from datagen.cluster import run_stage
+from datagen.code.traces import code_traces
+from datagen.traces.assemble import assemble_traces
+from schemas import Correction
+
+
+@dg.asset(group_name="traces")
+def traces(
+    seeds: pl.DataFrame,
+    prefixes: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    nodes: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+    code_tasks: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Whole traces, human and synthetic, about words and about code, right and wrong."""
+    frame = pl.concat(
+        [assemble_traces(seeds, prefixes, rollouts, nodes), code_traces(code_thoughts, code_tasks)]
+    )
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame, "trace_id", "provenance", "markup", outcomes=counts(frame, "outcome")
+        ),
+    )
+
+
+@dg.asset(group_name="traces")
+def tags(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Which thought factor each step performs, how surely, and which steps it builds on."""
+    made, progress = run_stage(
+        "tags",
+        {"traces": traces},
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("tags"),
+    )
+    frame = made["tags"]
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame,
+            *("text", "factor", "probability", "tagger", "depends_on"),
+            taggers=counts(frame, "tagger"),
+            factors=counts(frame, "factor"),
+            needs_review=int(frame["needs_review"].sum()),
+            **engine_work(progress),
+        ),
+    )
+
+
+@dg.asset(group_name="traces")
+def corrections(
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    probes: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+    critiques: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Traces that go wrong, notice it, mend it and end right, spliced from the search trees."""
+    if not workspace.settings.corrections.max_rows:
+        return dg.Output(Correction.empty())
+    made, progress = run_stage(
+        "corrections",
+        {
+            "traces": traces,
+            "rollouts": rollouts,
+            "probes": probes,
+            "trace_labels": trace_labels,
+            "critiques": critiques,
+        },
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("corrections"),
+    )
+    frame = made["corrections"]
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame,
+            *("kind", "n_attempts", "markup"),
+            kinds=counts(frame, "kind"),
+            attempts=counts(frame, "n_attempts"),
+            **engine_work(progress),
+        ),
+    )
+
+
+@dg.asset(group_name="traces")
+def summaries(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """What a reader may be shown of the thought of each right trace."""
+    made, progress = run_stage(
+        "summaries",
+        {"traces": traces},
+        workspace.settings,
+        engine=workspace.engine,
+        journal_path=workspace.journal_path,
+        on_progress=report_stage("summaries"),
+    )
+    frame = made["summaries"]
+    return dg.Output(
+        frame,
+        metadata=described(
+            frame,
+            *("summary", "writer", "reason"),
+            writers=counts(frame, "writer"),
+            refused=int(frame["summary"].is_null().sum()),
+            **engine_work(progress),
+        ),
+    )

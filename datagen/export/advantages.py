@@ -1,0 +1,115 @@
+"""Makes per-step rewards for reinforcement learning: what each step changed the value by.
+
+The surprising fact: steps of white space stay, which ``prm`` leaves out. There a label needs words
+to stand on; here what is rewarded is the action, the thought factor, and its tag has tokens.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from datagen.errors import ConfigError
+from datagen.export.pits import first_pits
+from datagen.export.prm import explode_steps, refuse_other_steps
+from datagen.export.rl import pass_rates
+from schemas import Advantage
+
+_MEASURED: Final = "posterior"
+_RUN: Final = "execution"
+
+
+def export_advantages(
+    traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
+    step_labels: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+    *,
+    min_trials: int = 1,
+    min_mass: float = 0.5,
+) -> pl.DataFrame:
+    """Write one row for each trace of which more is known than how it ended.
+
+    Those are the measured traces, the ones with a rollout from any of their steps, and thoughts
+    about code that a run has checked. V_k is the value after step k by the posterior, else the
+    share of right rollouts; after the last step, how the trace ended. A_k = V_k - V_{k-1}, and
+    before the first step stands the solve rate of the question: the posterior's, else the share of
+    right completions of the bare question.
+
+    Args:
+        traces: table ``traces``.
+        rollouts: table ``rollouts``, for the solve rates.
+        step_labels: table ``step_labels``. Labels of other traces are ignored.
+        trace_labels: table ``trace_labels``. The same holds.
+        min_trials: fewest rollouts whose share of right ones is taken for a value.
+        min_mass: see :func:`~datagen.export.pits.first_pits`, as for ``pit``.
+
+    Returns:
+        Table ``advantages``, ordered by seed and trace; ``id`` is the ``trace_id``. An unknown
+        value is null, and so is each advantage on either side of it.
+
+    Raises:
+        ConfigError: if an option is out of range.
+        PublishError: if labels are of other steps than the traces have.
+    """
+    if min_trials < 1:
+        raise ConfigError(f"min_trials={min_trials!r} must be at least 1")
+    labels = step_labels.join(traces, on="trace_id", how="semi").sort("trace_id", "step_idx")
+    all_steps = explode_steps(traces)
+    refuse_other_steps(labels, all_steps)
+    steps = all_steps.join(
+        labels.drop("seed_id", "text"),
+        on=["trace_id", "step_idx"],
+        how="left",
+        maintain_order="left",
+    ).join(
+        pass_rates(rollouts).select("seed_id", "pass_rate"),
+        on="seed_id",
+        how="left",
+        maintain_order="left",
+    )
+    is_last = pl.col("step_idx") == pl.col("step_idx").max().over("trace_id")
+    ending = pl.when(is_last & (pl.col("label_source") == "outcome")).then(
+        pl.col("hard_label").cast(pl.Float64)
+    )
+    is_counted = pl.col("n_trials") >= min_trials
+    v = pl.coalesce("value", ending, pl.when(is_counted).then("mc_value"))
+    before = v.shift(1).over("trace_id")
+    root = pl.when(pl.col("step_idx") == 0).then("pass_rate")
+    source = pl.col("label_source")
+    rows = (
+        steps.with_columns(
+            v.alias("v"), pl.coalesce("advantage", v - pl.coalesce(before, root)).alias("a")
+        )
+        .group_by("seed_id", "trace_id", maintain_order=True)
+        .agg(
+            pl.col("text").str.strip_chars_end().alias("completions"),
+            pl.col("v").cast(pl.Float32).alias("values"),
+            pl.col("a").cast(pl.Float32).alias("advantages"),
+            pl.col("prover_advantage").cast(pl.Float32).alias("prover_advantages"),
+            (source == _MEASURED).any().alias("is_measured"),
+            (source == _RUN).any().alias("is_run"),
+            is_counted.any().alias("is_counted"),
+        )
+        .filter(pl.any_horizontal("is_measured", "is_run", "is_counted"))
+    )
+    pits = first_pits(traces, step_labels, trace_labels, min_mass=min_mass)
+    return Advantage.validate(
+        rows.join(
+            traces.select("trace_id", "question", "factors", "outcome"),
+            on="trace_id",
+            maintain_order="left",
+        )
+        .join(pits, on="trace_id", maintain_order="left")
+        .select(
+            pl.col("trace_id").alias("id"),
+            (pl.col("question").str.strip_chars_end() + "\n").alias("prompt"),
+            *("completions", "factors", "values", "advantages", "prover_advantages"),
+            *("pit", "outcome"),
+            pl.when("is_measured")
+            .then(pl.lit(_MEASURED))
+            .when("is_run")
+            .then(pl.lit(_RUN))
+            .otherwise(pl.lit("rollouts"))
+            .alias("label_source"),
+        )
+    )
