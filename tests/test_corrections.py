@@ -11,7 +11,6 @@ import pytest
 
 from datagen.config import Settings
 from datagen.corrections import Corrected, CorrectionConfig, JointConfig, make_corrections
-from datagen.corrections.candidates import edit_distance
 from datagen.corrections.statements import (
     carries,
     denies_what_is_true,
@@ -36,6 +35,7 @@ from datagen.search.generate import GenerateConfig
 from datagen.search.run import search_prefixes
 from datagen.seeds import read_seeds
 from datagen.traces.assemble import assemble_traces, trace_row
+from datagen.traces.distance import edit_distance
 from datagen.traces.markup import end_tag, parse, start_tag
 from datagen.traces.model import Step, Trace
 from datagen.traces.prefixes import make_prefixes

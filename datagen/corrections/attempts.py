@@ -9,12 +9,13 @@ import random
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from datagen.corrections.candidates import Question, Whole, edit_distance
+from datagen.corrections.candidates import Question, Whole
 from datagen.corrections.joints import JointConfig, Tally, give_up
 from datagen.corrections.rows import Attempt, Draft, Story
 from datagen.engines.protocol import Answer, Request
 from datagen.factors.taxonomy import Factor
 from datagen.search.waves import BudgetSpent
+from datagen.traces.distance import edit_distance
 
 
 def chains(question: Question, *, max_attempts: int, max_rows: int) -> Iterator[Draft]:

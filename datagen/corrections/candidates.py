@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from datagen.corrections.statements import normal, proven_wrong, statement
+from datagen.corrections.statements import proven_wrong, statement
 from datagen.factors.taxonomy import Factor
 from datagen.traces.model import Step, Trace
 from datagen.traces.rows import trace_of
@@ -160,14 +160,3 @@ def _is_trusted(row: Mapping[str, Any], whole: Whole) -> bool:
     if row["outcome"] != "correct" or row["accused"]:
         return False
     return whole.first_error is None and MENDING.isdisjoint(step.factor for step in whole.steps)
-
-
-def edit_distance(a: Trace, b: Trace) -> int:
-    """Fewest steps to insert, delete or replace to turn one into the other (Levenshtein)."""
-    ours, theirs = ([normal(step.text) for step in trace.steps] for trace in (a, b))
-    row = list(range(len(theirs) + 1))
-    for i, step in enumerate(ours, start=1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(theirs, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (step != other))
-    return row[-1]

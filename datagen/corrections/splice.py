@@ -10,7 +10,7 @@ import random
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from typing import Final
 
-from datagen.corrections.candidates import MENDING, Question, Whole, edit_distance
+from datagen.corrections.candidates import MENDING, Question, Whole
 from datagen.corrections.joints import JointConfig, Tally, mend
 from datagen.corrections.rows import Attempt, Draft, Story
 from datagen.corrections.statements import statement
@@ -18,6 +18,7 @@ from datagen.engines.protocol import Answer, Request
 from datagen.factors.taxonomy import Factor
 from datagen.search.first_error import shared_steps
 from datagen.search.waves import BudgetSpent
+from datagen.traces.distance import edit_distance
 
 _NO_PART: Final = MENDING | {Factor.ANSWER}
 """Factors that no step of a wrong branch may have."""
@@ -72,9 +73,8 @@ def _branch(right: Whole, whole: Whole, question: Question) -> Attempt | None:
         and _STATES_NOTHING_NEW.isdisjoint([branch[-1].factor, due.factor])
         and bool(statement(due.text))
     )
-    return Attempt(
-        whole, begin, error + 1, edit_distance(whole.trace, right.trace), mendable=mendable
-    )
+    distance = edit_distance(whole.trace, right.trace)
+    return Attempt(whole, begin, error + 1, distance, mendable=mendable)
 
 
 def _told(attempt: Attempt) -> Hashable:

@@ -14,6 +14,7 @@ from datagen.factors.taxonomy import Factor
 from datagen.judge.arithmetic import NUMBER, TOKEN, evaluate
 from datagen.judge.checker import checker
 from datagen.judge.equations import find_equations
+from datagen.traces.distance import normal
 from datagen.traces.model import Step, Trace
 
 _NUMBER: Final = re.compile(NUMBER)
@@ -67,11 +68,6 @@ def proven_wrong(trace: Trace) -> int | None:
     except StopIteration as end:
         return end.value[0].first_error
     raise AssertionError("the checker asks nobody")
-
-
-def normal(text: str) -> str:
-    """The words without regard to case and white space."""
-    return " ".join(text.casefold().split())
 
 
 def _plain(token: str) -> str:
