@@ -75,7 +75,7 @@ class SearchPlan:
         schedule: of its training.
     """
 
-    n_problems: int = 160
+    n_problems: int = 80
     n_events: tuple[int, ...] = (6, 7, 8)
     n_screening: int = 48
     puct: PuctConfig = field(
@@ -87,16 +87,15 @@ class SearchPlan:
         default_factory=lambda: {
             "without reuse of rollouts": {"reuse": False},
             "c_puct 1.5": {"c_puct": 1.5},
-            "16 simulations": {"n_simulations": 16},
         }
     )
-    n_training: int = 240
+    n_training: int = 120
     guide_prior: float = 0.5
     guide_value: float = 0.5
     schedule: Schedule = field(default_factory=lambda: Schedule(epochs=6))
 
 
-QUICK: Final = SearchPlan(n_problems=48, n_screening=32, variants={}, n_training=0)
+QUICK: Final = SearchPlan(n_problems=40, n_screening=32, variants={}, n_training=0)
 """The short run."""
 
 
