@@ -213,6 +213,46 @@ def bench_code(
     )
 
 
+@bench.command("search")
+@click.option("--quick", is_flag=True, help="Minutes; leaves out the trained model and variants.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/bench"), show_default=True
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+def bench_search(quick: bool, out: Path, json_path: Path | None) -> None:
+    """Search: different right traces per generated token, on hard questions.
+
+    By the search over thought factors, by plain sampling with the same tokens, and by the search
+    under a policy and value that were trained on its own trees.
+    """
+    from assets.search_bench import run_search_bench
+
+    run_search_bench(console, out=out, quick=quick, json_path=json_path)
+
+
+@bench.command("factors")
+@click.option("--quick", is_flag=True, help="Seconds; leaves out styles that it never saw.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/bench"), show_default=True
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+@click.option(
+    "--plot", "plot_path", type=click.Path(path_type=Path), help="Write the confusion matrix here."
+)
+def bench_factors(quick: bool, out: Path, json_path: Path | None, plot_path: Path | None) -> None:
+    """Factors: how well the classifier tells what a step does, by hand-labelled steps.
+
+    Measured on documents that it was not trained on.
+    """
+    from assets.factor_bench import run_factor_bench
+
+    run_factor_bench(console, out=out, quick=quick, json_path=json_path, plot_path=plot_path)
+
+
 cli.add_command(journal)
 
 

@@ -13,15 +13,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from datagen.config import EngineSettings
 from datagen.engines.protocol import (
+    Answer,
     ChoiceRequest,
     Completion,
     CompletionRequest,
+    Request,
     Sampling,
     Score,
     ScoreRequest,
@@ -30,10 +33,13 @@ from datagen.engines.registry import WEIGHTS, open_engine
 from datagen.engines.transformers import TransformersEngine
 from datagen.engines.vllm import arguments as vllm_arguments
 from datagen.engines.vllm import core as vllm_core
+from datagen.engines.vllm import engine as vllm_engine
 from datagen.engines.vllm.engine import VllmEngine
 from datagen.errors import ConfigError, EngineError
-from datagen.factors.taxonomy import Factor
+from datagen.factors.taxonomy import ACTIONS, Factor
 from datagen.journal import Journal
+from datagen.prompts import tagging
+from datagen.prompts.dialect import INSTRUCT, NATIVE, Dialect
 from datagen.prompts.native import prior_request, prompt_of
 from datagen.reasoner.evaluate import unseen_problems
 from datagen.search.generate import GenerateConfig
@@ -217,6 +223,42 @@ def test_scores_equal_those_of_transformers(engine: VllmEngine, reference: Trans
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
     assert ours[-2] == Score((), ())
     assert len(ours[-3].ends) > 900
+
+
+async def tag_answers(
+    engine: VllmEngine | TransformersEngine, requests: Sequence[Request]
+) -> list[Answer]:
+    """A choice comes first in both dialects, and scores behind it."""
+    choices = [request for request in requests if isinstance(request, ChoiceRequest)]
+    scores = [request for request in requests if isinstance(request, ScoreRequest)]
+    return [*await engine.choose(choices), *(await engine.score(scores) if scores else ())]
+
+
+@pytest.mark.parametrize("dialect", [NATIVE, INSTRUCT], ids=["native", "instruct"])
+def test_steps_are_tagged_by_constrained_choice(
+    engine: VllmEngine,
+    reference: TransformersEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    dialect: Dialect,
+):
+    # The embedded reasoner follows no instructions: the task is longer than its context, and no
+    # name in brackets is probable enough for it to be followed to its end.
+    monkeypatch.setattr(tagging, "TASK", "Which kind is between >>> and <<<?\n\nQuestion:\n")
+    monkeypatch.setattr(vllm_engine, "_LEAST_PROBABILITY", 0.0)
+    state = Trace(QUESTIONS[0])
+    (written,) = complete(engine, PROMPTS[:1], Sampling(temperature=0))
+    trace = replace(state, steps=NATIVE.read_rollout(written, state).steps)
+    for idx in (0, 1, len(trace.steps) - 1):
+        requests = dialect.tag_requests(trace, idx)
+        ours, theirs = (
+            dialect.read_tag(asyncio.run(tag_answers(e, requests))) for e in (engine, reference)
+        )
+        assert tuple(ours) == ACTIONS
+        assert min(ours.values()) >= 0 and sum(ours.values()) == pytest.approx(1)
+        assert max(ours.values()) > 2 / len(ACTIONS)
+        assert ours == pytest.approx(theirs, abs=5e-3)
+        if dialect is NATIVE:  # it wrote the tag itself
+            assert max(ours, key=ours.__getitem__) is trace.steps[idx].factor
 
 
 # ---- many calls
