@@ -14,11 +14,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from assets.journal_command import journal
-from datagen.config import Settings, load_settings
 from datagen.errors import DatagenError
-from datagen.seeds import Format
 from schemas import ContractError
+
+try:
+    from assets.journal_command import journal
+    from datagen.config import Settings, load_settings
+    from datagen.seeds import Format
+except DatagenError as error:
+    # A taxonomy of the user's own is read with the factors, before there is a command to run.
+    sys.exit(f"error: {error}")
 
 console = Console()
 

@@ -23,6 +23,11 @@ from schemas.vocabulary import CODE_TASKS
 
 _SHOWN = ("seeds", "quarantine", "prefixes", "traces", "probes", "step_labels", "trace_labels")
 _DATASETS = ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces", "raw_rollouts")
+_FURTHER = (
+    *("preference", "step_preference", "kto", "advantages", "policy_value", "critique"),
+    *("rubric_rewards", "corrections", "code_thoughts"),
+)
+"""Datasets that are only spoken of where there are rows."""
 _CODE = ("code_seeds", "executions", "code_tasks", "code_thoughts")
 _PLAIN_EVERY_S = 10.0
 
@@ -177,8 +182,9 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     for name in _DATASETS:
         # The table is called so because ``rollouts`` is another one; the dataset is not.
         row(f"dataset {name.removeprefix('raw_')}", f"{frames[name].height:,}", "rows")
-    if (thoughts := _table(out, "code_thoughts")).height:
-        row("dataset code_thoughts", f"{thoughts.height:,}", "rows")
+    for name in _FURTHER:
+        if n_rows := _table(out, name).height:
+            row(f"dataset {name}", f"{n_rows:,}", "rows")
     if display.search:
         row("search", f"{display.search.engine.seconds:.0f} s", figures_of(display.search))
     row("in all", f"{time.monotonic() - display.began:.0f} s")

@@ -18,7 +18,9 @@ class Kto(Contract):
     prompt = conversation("The question.")
     completion = conversation("The reply, or its beginning up to the step that spoilt it.")
     label = dy.Bool(description="Whether the reply is desirable.")
-    id = dy.String(primary_key=True, min_length=1, description="Identifies the trace.")
+    id = dy.String(
+        primary_key=True, min_length=1, description="The trace_id; of a probe its rollout_id."
+    )
 
     @dy.rule()
     def ends_with_one_reply(cls) -> pl.Expr:

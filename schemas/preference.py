@@ -19,7 +19,11 @@ class Preference(Contract):
     prompt = conversation("The question.")
     chosen = conversation("The right reply.")
     rejected = conversation("The wrong reply, or its beginning up to the step that spoilt it.")
-    id = dy.String(primary_key=True, min_length=1, description="Ids of both traces, right first.")
+    id = dy.String(
+        primary_key=True,
+        min_length=1,
+        description="Right trace_id (a probe's rollout_id), colon, wrong trace_id.",
+    )
 
     @dy.rule()
     def each_is_one_message(cls) -> pl.Expr:

@@ -12,7 +12,7 @@ from assets.console import RunDisplay, load_tables, summary
 from assets.parquet_io import CONTRACT_OF
 from datagen.config import Settings
 from datagen.errors import ConfigError
-from schemas import CodeSeed, CodeTask, CodeThought, Execution
+from schemas import CodeSeed, CodeTask, CodeThought, Execution, Preference
 
 Row = dict[str, Any]
 
@@ -130,6 +130,18 @@ def test_the_summary_of_programs_without_a_thought_names_no_share(tmp_path: Path
     text = summarised(tmp_path, {"code_seeds": ABOUT_CODE["code_seeds"]})
     assert "contradicted claims in verified thoughts: 0" in text
     assert "% verified" not in text
+
+
+def test_the_summary_names_a_dataset_of_the_search_only_where_it_has_rows(tmp_path: Path) -> None:
+    pair: Row = {
+        "prompt": [{"role": "user", "content": "2+3?"}],
+        "chosen": [{"role": "assistant", "content": "5"}],
+        "rejected": [{"role": "assistant", "content": "6"}],
+    }
+    pairs = Preference.from_rows([pair | {"id": "t1:t2"}, pair | {"id": "t1:t3"}])
+    lines = [line.split() for line in summarised(tmp_path, {"preference": pairs}).splitlines()]
+    assert ["dataset", "preference", "2", "rows"] in lines
+    assert not [line for line in lines if line[:2] == ["dataset", "kto"]]
 
 
 def test_programs_can_be_drawn_before_anything_was_searched(tmp_path: Path) -> None:

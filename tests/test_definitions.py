@@ -16,8 +16,9 @@ from schemas import ContractError
 REPO = Path(__file__).parents[1]
 NAMES = """
 seeds code_seeds quarantine executions code_tasks code_thoughts prefixes rollouts nodes traces
-measured_traces critiques probes step_labels
-trace_labels sft sft_plain prm prm_verified rl raw_rollouts published
+tags measured_traces critiques probes step_labels
+trace_labels corrections summaries rubric_rewards sft sft_plain prm prm_verified rl policy_value
+advantages preference step_preference kto critique raw_rollouts published
 """.split()  # noqa: SIM905
 
 
@@ -57,9 +58,21 @@ def test_every_named_asset_exists_with_its_dependencies():
     assert parents("executions") == {"code_seeds"}
     assert parents("code_thoughts") == parents("code_tasks") == {"code_seeds", "executions"}
     about_code = {"code_thoughts", "code_tasks"}
-    assert parents("traces") == {"seeds", "prefixes", "rollouts", *about_code}
+    assert parents("traces") == {"seeds", "prefixes", "rollouts", "nodes", *about_code}
+    assert parents("tags") == {"traces"}
+    assert parents("summaries") == {"traces", "corrections"}
+    assert parents("rubric_rewards") == {"seeds", "rollouts"}
+    seen = {"rollouts", "probes", "trace_labels", "critiques"}
+    assert parents("corrections") == {"traces", *seen}
+    assert parents("sft") == parents("sft_plain") == {"traces", "tags", "corrections", "summaries"}
     assert parents("prm") == {"measured_traces", "traces", "step_labels", "code_thoughts"}
     assert parents("prm_verified") == {"prm", "trace_labels", "code_thoughts"}
+    labels = {"step_labels", "trace_labels"}
+    assert parents("preference") == parents("kto") == {"traces", "probes", *labels}
+    assert parents("advantages") == {"traces", "rollouts", *labels}
+    assert parents("critique") == {"measured_traces", "critiques", *labels}
+    assert parents("policy_value") == {"nodes", "rollouts", "prefixes"}
+    assert parents("step_preference") == {"nodes", "prefixes"}
 
 
 @pytest.mark.slow

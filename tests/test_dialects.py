@@ -174,7 +174,11 @@ SAMPLING = Sampling(max_tokens=100)
 CONFIG = GenerateConfig(
     puct=PuctConfig(
         reuse=False,
-        n_simulations=4, n_root_rollouts=8, max_step_tokens=30, rollout=SAMPLING, dialect=INSTRUCT
+        n_simulations=4,
+        n_root_rollouts=8,
+        max_step_tokens=30,
+        rollout=SAMPLING,
+        dialect=INSTRUCT,
     ),
     beam=BeamConfig(n_root_rollouts=4, max_step_tokens=30, rollout=SAMPLING, dialect=INSTRUCT),
     revise=ReviseConfig(n_chains=4, max_step_tokens=30, rollout=SAMPLING, dialect=INSTRUCT),

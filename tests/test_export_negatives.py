@@ -401,6 +401,7 @@ def test_a_probe_that_ended_right_is_a_right_reply() -> None:
         drawn("abq", "correct", key="p4", given=2, seed_id="other"),
     ]
     (row,) = preference(rows, found(rows[1], 2), probes=probes)
+    assert row["id"] == f"{probes[0]['rollout_id']}:w"
     assert row["chosen"][0]["content"] == reply(["a", "b", "y", "z"])
     assert row["rejected"][0]["content"] == thought(["a", "b", "c"])
 
@@ -691,6 +692,13 @@ def test_a_replica_pair_is_the_proposal_that_was_taken_and_one_that_was_not() ->
         "chosen_factor": "Compute",
         "rejected_factor": "Compute",
     }
+
+
+def test_proposals_that_rollouts_wrote_make_pairs_like_those_of_replicas() -> None:
+    written = {"replica_idx": -1}
+    taken = node("n1", "n0", "a", evaluation=1.0, value=0.75) | written
+    (row,) = step_preference(ROOT, taken, lost("n2", "n0", "b", 0.25) | written)
+    assert (row["id"], row["kind"], row["delta_q"]) == ("n1:n2", "replica", 0.75)
 
 
 def test_the_prompt_is_the_state_however_deep() -> None:

@@ -330,6 +330,22 @@ def test_a_process_with_a_file_that_cannot_be_used_does_not_begin(tmp_path: Path
     assert "ConfigError: DATAGEN_TAXONOMY=" in run.stderr
 
 
+def test_the_command_says_in_one_line_what_is_wrong_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text("version =")
+    run = subprocess.run(
+        [sys.executable, "-m", "assets", "config"],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith(f"error: {VARIABLE}='{path}': is not valid TOML")
+    assert len(run.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_the_embedded_reasoner_searches_under_an_extended_taxonomy(tmp_path: Path) -> None:
     found = within(

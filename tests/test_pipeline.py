@@ -15,18 +15,22 @@ from statistics import fmean
 import polars as pl
 import pytest
 
+from assets.parquet_io import CONTRACT_OF
 from datagen.code.traces import decided
 from datagen.engines.protocol import CompletionRequest
+from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.measure.run import trace_of
+from datagen.publish.configs import CONFIGS
 from datagen.reasoner.bundle import SEEDS, problem_of
-from datagen.reasoner.oracle import first_error
-from datagen.verify import VERIFIERS
+from datagen.reasoner.oracle import first_error, judge_trace
+from datagen.traces.model import Step
+from datagen.verify import VERIFIERS, verify_completion
 
 REPO = Path(__file__).parents[1]
 SETTINGS = """
 [search]
-n_simulations = 2
+n_simulations = 6
 n_root_rollouts = 4
 [labels]
 confidence = 0.99
@@ -34,6 +38,8 @@ max_rollouts = 4
 [engine]
 batch_size = 48
 """
+NEVER_FILLED = {"quarantine", "rubric_rewards"}
+"""Tables without a row where all seeds are good and can be checked."""
 TABLES = [
     "seeds",
     "code_seeds",
@@ -45,16 +51,27 @@ TABLES = [
     "rollouts",
     "nodes",
     "traces",
+    "tags",
     "measured_traces",
     "critiques",
     "probes",
     "step_labels",
     "trace_labels",
+    "corrections",
+    "summaries",
+    "rubric_rewards",
     "sft",
     "sft_plain",
     "prm",
     "prm_verified",
     "rl",
+    "policy_value",
+    "advantages",
+    "preference",
+    "step_preference",
+    "kto",
+    "critique",
+    "raw_rollouts",
 ]
 
 
@@ -110,6 +127,13 @@ def test_the_run_ends_with_a_summary_and_the_line_to_load(out: Path):
     assert f"{probes['n_tokens'].sum():,} tokens in {probes.height} probes" in stdout
     assert f'load_dataset("{out / "published"}"' in stdout.replace("\n", "")
     assert "toy" in stdout
+
+
+def test_every_table_holds_its_contract_and_has_rows(out: Path):
+    assert set(TABLES) == set(CONTRACT_OF) == {path.stem for path in (out / "tables").iterdir()}
+    for name in TABLES:
+        frame = CONTRACT_OF[name].validate(table(out, name))
+        assert (frame.height > 0) == (name not in NEVER_FILLED), name
 
 
 def test_both_outcomes_and_both_kinds_of_prefix_occur(out: Path):
@@ -346,12 +370,126 @@ def test_verified_prm_rows_are_those_whose_first_error_is_agreed_on(out: Path):
     assert verified.equals(prm.filter(pl.col("id").is_in(kept.implode())))
 
 
+def test_policy_and_value_targets_follow_from_the_evaluations_in_the_tree(out: Path):
+    nodes = {row["node_id"]: row for row in table(out, "nodes").iter_rows(named=True)}
+    children: dict[str, list[str]] = {node_id: [] for node_id in nodes}
+    for node_id, row in nodes.items():
+        if row["parent_id"] is not None and row["chosen"]:
+            children[row["parent_id"]].append(node_id)
+
+    def backed_up(node_id: str) -> tuple[int, float]:
+        """How many values were backed up to a state, and their sum."""
+        row = nodes[node_id]
+        if row["outcome"] is not None:  # each visit of an end finds the same again
+            return row["n_visits"], row["n_visits"] * row["evaluation"]
+        below = [backed_up(child) for child in children[node_id]]
+        return 1 + sum(n for n, _ in below), row["evaluation"] + sum(total for _, total in below)
+
+    targets = table(out, "policy_value").to_dicts()
+    assert {row["id"] for row in targets} == {
+        node_id for node_id, below in children.items() if below
+    }
+    for row in targets:
+        node, n_and_sum = nodes[row["id"]], backed_up(row["id"])
+        below = {nodes[child]["factor"]: child for child in children[row["id"]]}
+        assert sum(row["pi"]) == pytest.approx(1)
+        assert (row["legal_factors"], row["prior"]) == (node["legal_factors"], node["priors"])
+        assert row["n_visits"] == node["n_visits"] == n_and_sum[0]
+        assert row["value"] == pytest.approx(n_and_sum[1] / n_and_sum[0])
+        assert set(below) <= set(row["legal_factors"])
+        for factor, n, pi, q in zip(
+            row["legal_factors"], row["visits"], row["pi"], row["q"], strict=True
+        ):
+            found, total = backed_up(below[factor]) if factor in below else (0, 0.0)
+            assert n == found and pi == pytest.approx(found / (n_and_sum[0] - 1))
+            assert q == (pytest.approx(total / found) if found else None)
+
+
+def test_corrections_end_right_and_mend_steps_that_are_really_wrong(out: Path):
+    problems = {
+        row["seed_id"]: problem_of(row["meta"]) for row in table(out, "seeds").iter_rows(named=True)
+    }
+    rows = table(out, "corrections").to_dicts()
+    assert {row["kind"] for row in rows} == {"splice", "attempts"}
+    for row in rows:
+        verdict = verify_completion(row["markup"], row["gold"], verifier=row["verifier"])
+        assert verdict.outcome == "correct"
+        problem, steps = problems[row["seed_id"]], trace_of(row).steps
+        truths = judge_trace(problem, steps)
+        for idx in range(row["n_attempts"]):
+            own = [at for at, attempt in enumerate(row["attempt_idx"]) if attempt == idx]
+            assert row["step_roles"][own[-1] + 1] == "detect"
+            if row["kind"] == "splice":
+                assert not truths[own[-1]].ok, row["markup"]
+            else:  # its answer was one, and is now a hypothesis
+                answer = Step(steps[own[-1]].text, Factor.ANSWER)
+                whole = [*(steps[at] for at in own[:-1]), answer]
+                assert first_error(problem, whole) >= 0, row["markup"]
+
+
+def test_conversations_hold_corrections_and_summaries_that_tell_no_tag(out: Path):
+    chats, corrections = table(out, "sft"), table(out, "corrections")
+    mending = chats.join(corrections, left_on="id", right_on="trace_id", how="semi")
+    assert mending.height > 0
+    for row in mending.iter_rows(named=True):
+        reply = row["messages"][-1]["content"]
+        assert "<ACT_DetectError-Start>" in reply
+    summaries = dict(table(out, "summaries").select("trace_id", "summary").iter_rows())
+    assert chats.height - mending.height == chats["summary"].count() > 0
+    for row_id, summary in chats.select("id", "summary").drop_nulls().iter_rows():
+        assert summary == summaries[row_id]
+        assert "<ACT_" not in summary and "<Think" not in summary
+
+
+def test_every_step_has_the_tag_that_its_writer_gave_it(out: Path):
+    steps = table(out, "traces").select(
+        "trace_id",
+        text="steps",
+        factor="factors",
+        step_idx=pl.int_ranges(0, pl.col("steps").list.len(), dtype=pl.Int32),
+    )
+    tags = table(out, "tags")
+    columns = ("trace_id", "step_idx", "text", "factor")
+    assert tags.select(columns).equals(steps.explode(columns[1:]).select(columns))
+    assert set(tags["tagger"]) == {"native"} and set(tags["probability"]) == {1.0}
+    assert tags["depends_on"].list.len().sum() > tags.height / 4
+
+
+def test_ids_in_the_datasets_lead_to_rows_of_other_tables(out: Path):
+    outcomes = {
+        **dict(table(out, "traces").select("trace_id", "outcome").iter_rows()),
+        **dict(table(out, "probes").select("rollout_id", "outcome").iter_rows()),
+    }
+    for pair in table(out, "preference")["id"]:
+        right, _, wrong = pair.rpartition(":")
+        assert (outcomes[right], outcomes[wrong]) == ("correct", "wrong")
+    for reply, label in table(out, "kto").select("id", "label").iter_rows():
+        assert outcomes[reply] == ("correct" if label else "wrong")
+    for trace_id, outcome in table(out, "advantages").select("id", "outcome").iter_rows():
+        assert outcomes[trace_id] == outcome
+    first_errors = dict(table(out, "trace_labels").select("trace_id", "first_error").iter_rows())
+    votes = {
+        (row["trace_id"], row["judge"], str(row["vote_idx"])): row["first_error"]
+        for row in table(out, "critiques").iter_rows(named=True)
+    }
+    for vote, label in table(out, "critique").select("id", "label").iter_rows():
+        assert votes[tuple(vote.split("/"))] == label == first_errors[vote.split("/")[0]]
+    nodes = {row["node_id"]: row for row in table(out, "nodes").iter_rows(named=True)}
+    pairs = table(out, "step_preference").to_dicts()
+    assert {row["kind"] for row in pairs} == {"replica", "factor"}
+    for row in pairs:
+        better, worse = (nodes[node_id] for node_id in row["id"].split(":"))
+        assert better["parent_id"] == worse["parent_id"] and better["chosen"]
+        assert worse["chosen"] == (row["kind"] == "factor")
+
+
 def test_datasets_load_normally_and_streaming_from_another_folder(out: Path, tmp_path: Path):
+    filled = set(CONFIGS) - NEVER_FILLED
     script = """
 import json, sys
 from datasets import load_dataset
 counts = {}
-for config in ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces"):
+for config in sys.argv[2:]:
     whole = load_dataset(sys.argv[1], config, split="train")
     streamed = list(load_dataset(sys.argv[1], config, split="train", streaming=True))
     assert whole[0] == streamed[0], config
@@ -360,13 +498,15 @@ for config in ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces"):
 print(json.dumps(counts))
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    assert {path.name for path in (out / "published").iterdir() if path.is_dir()} == filled
     done = subprocess.run(
-        [sys.executable, "-c", script, str(out / "published")],
+        [sys.executable, "-c", script, str(out / "published"), *filled],
         capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout.splitlines()[-1])
-    assert counts == {name: table(out, name).height for name in counts}
+    stored = {name: "raw_rollouts" if name == "rollouts" else name for name in filled}
+    assert counts == {name: table(out, stored[name]).height for name in filled}
 
 
 def test_running_again_replays_everything_and_changes_nothing(out: Path, settings: Path):
@@ -538,6 +678,17 @@ def test_a_bad_seed_row_is_refused_and_the_rest_goes_on(settings: Path, tmp_path
     assert table(out, "quarantine")["row_idx"].to_list() == [2]
 
 
+def test_seeds_with_rubrics_are_refused_before_a_model_is_asked_that_cannot_judge(tmp_path: Path):
+    seeds, out = tmp_path / "essays.jsonl", tmp_path / "out"
+    fields = {"question": "Why is the sky blue?", "thought": "Light scatters.", "answer": "Air."}
+    seeds.write_text(json.dumps(fields | {"seed_id": "sky", "rubric": ["Names scattering."]}))
+    done = datagen("run", "--seeds", seeds, "--out", out)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "'sky'" in done.stderr
+    assert "engine.prompts" in done.stderr and "Traceback" not in done.stderr
+    assert not (out / "tables" / "prefixes.parquet").exists()
+
+
 def test_gsm8k_runs_to_the_end_and_reports_what_it_finds(settings: Path, tmp_path: Path):
     folder = Path(os.environ.get("DATAGEN_SHARED_DATA", REPO.parent / "shared" / "data"))
     rows = folder / "gsm8k_train_500.jsonl"
@@ -552,6 +703,15 @@ def test_gsm8k_runs_to_the_end_and_reports_what_it_finds(settings: Path, tmp_pat
     bare = rollouts.filter((pl.col("n_given_steps") == 0) & (pl.col("outcome") == "correct"))
     assert bare.height <= 2  # the reasoner has never seen such questions
     assert table(out, "traces").filter(pl.col("provenance") == "human").height == 6
+    by_people = table(out, "tags").filter(pl.col("tagger") == "classifier")
+    assert by_people["seed_id"].n_unique() == 6 and "Compute" in set(by_people["factor"])
+    sure = by_people.filter(~pl.col("needs_review"))["factor"].n_unique()
+    assert sure > 1 and table(out, "sft").filter(_holds("<ACT_Compute-Start>")).height >= 6
+
+
+def _holds(text: str) -> pl.Expr:
+    reply = pl.col("messages").list.last().struct.field("content")
+    return reply.str.contains(text, literal=True)
 
 
 def test_a_request_of_the_run_has_the_key_under_which_it_was_journaled(out: Path):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,25 @@ from datagen.publish.configs import CONFIGS
 from datagen.publish.licenses import hub_license
 from datagen.publish.repository import write_repository
 from datagen.publish.swap import replacing
-from schemas import CodeThought, ContractError, Prm, RawRollout, Rl, Seed, Sft, Trace
+from schemas import (
+    Advantage,
+    CodeThought,
+    ContractError,
+    Correction,
+    CritiqueSft,
+    Kto,
+    PolicyValue,
+    Preference,
+    Prm,
+    RawRollout,
+    Rl,
+    RubricReward,
+    Seed,
+    Sft,
+    StepPreference,
+    Tag,
+    Trace,
+)
 
 Row = dict[str, Any]
 
@@ -206,15 +225,172 @@ CODE_RL = Rl.from_rows(
 )
 WITH_CODE = {**TABLES, "code_thoughts": CODE_THOUGHTS}
 
+
+def correction(trace_id: str, kind: str, n_attempts: int) -> Row:
+    """A trace in which each wrong step is noticed at once."""
+    roles = ["wrong", "detect"] * n_attempts + ["right"]
+    n = len(roles)
+    return trace(trace_id, "correct", *["Compute"] * n) | {
+        "kind": kind,
+        "n_attempts": n_attempts,
+        "wrong_trace_ids": [f"w{idx}" for idx in range(n_attempts)],
+        "right_trace_id": "t1",
+        "edit_distances": [1] * n_attempts,
+        "step_roles": roles,
+        "step_labels": [role != "wrong" for role in roles],
+        "attempt_idx": [idx // 2 if role == "wrong" else -1 for idx, role in enumerate(roles)],
+    }
+
+
+def tag(step_idx: int, tagger: str, *, needs_review: bool = False) -> Row:
+    return {
+        "trace_id": "t1",
+        "seed_id": "s1",
+        "step_idx": step_idx,
+        "text": f"step {step_idx}",
+        "factor": "Compute",
+        "probability": 0.25 if needs_review else 0.75,
+        "runner_up": None,
+        "tagger": tagger,
+        "needs_review": needs_review,
+        "depends_on": [-1, *range(step_idx)],
+        "taxonomy": "2",
+    }
+
+
+def state(node_id: str, n_visits: int) -> Row:
+    return {
+        "id": node_id,
+        "prefix_id": "s1@0",
+        "seed_id": "s1",
+        "depth": 0,
+        "question": "How many?",
+        "steps": [],
+        "factors": [],
+        "prompt": "How many?\n<Think_Start>\n",
+        "legal_factors": ["Plan", "Compute"],
+        "prior": [0.5, 0.5],
+        "visits": [0, n_visits - 1],
+        "pi": [0.0, 1.0],
+        "q": [None, 0.5],
+        "n_visits": n_visits,
+        "value": 0.5,
+        "chosen_factor": "Compute",
+        "segment": "18",
+        "outcome": None,
+        "taxonomy": "2",
+    }
+
+
+def step_pair(pair_id: str, kind: str) -> Row:
+    return {
+        "id": pair_id,
+        "prompt": "How many?\n<Think_Start>\n",
+        "chosen": f"{pair_id} right",
+        "rejected": f"{pair_id} wrong",
+        "delta_q": 0.5,
+        "kind": kind,
+        "n_chosen": 1,
+        "n_rejected": 1,
+        "chosen_factor": "Compute",
+        "rejected_factor": "Plan" if kind == "factor" else "Compute",
+    }
+
+
+def reply(text: str) -> list[Row]:
+    return [{"role": "assistant", "content": text}]
+
+
+ENDED = "<Think_Start>\n1\n<Think_End>\n1"
+SEARCHED: dict[str, pl.DataFrame] = {
+    "preference": Preference.from_rows(
+        [
+            {"prompt": chat("Q?"), "chosen": reply("18"), "rejected": reply(wrong), "id": f"t1:{i}"}
+            for i, wrong in enumerate(("<Think_Start>\n1", "<Think_Start>\n2", ENDED))
+        ]
+    ),
+    "step_preference": StepPreference.from_rows(
+        [step_pair("n1:n2", "replica"), step_pair("n1:n3", "factor"), step_pair("n4:n5", "factor")]
+    ),
+    "kto": Kto.from_rows(
+        [
+            {"prompt": chat("Q?"), "completion": reply(i), "label": i == "t1", "id": i}
+            for i in ("t1", "t2", "t3", "t4")
+        ]
+    ),
+    "advantages": Advantage.from_rows(
+        [
+            {
+                "id": "t2",
+                "prompt": "How many?\n",
+                "completions": ["step 0", "step 1"],
+                "factors": ["Compute", "Answer"],
+                "values": [0.5, None],
+                "advantages": [None, None],
+                "prover_advantages": [None, None],
+                "pit": -1,
+                "outcome": "wrong",
+                "label_source": "rollouts",
+            }
+        ]
+    ),
+    "policy_value": PolicyValue.from_rows([state("n1", 9), state("n2", 3), state("n3", 2)]),
+    "critique": CritiqueSft.from_rows(
+        [
+            {
+                "messages": chat("Judge.", f"Step 0: so.\n\\boxed{{{label}}}"),
+                "id": f"t{label}/native_critique/0",
+                "label": label,
+                "n_steps": 2,
+            }
+            for label in (-1, 0, 1)
+        ]
+    ),
+    "rubric_rewards": RubricReward.from_rows(
+        [
+            {
+                "rollout_id": "r1",
+                "seed_id": "s2",
+                "prompt": "Why?",
+                "completion": "So.",
+                "criteria": [{"criterion": "Is short.", "weight": 1.0}],
+                "scores": [0.75],
+                "reward": 0.75,
+                "engine": "e",
+            }
+        ]
+    ),
+    "corrections": Correction.from_rows(
+        [
+            correction("c1", "splice", 1),
+            correction("c2", "splice", 1),
+            correction("c3", "attempts", 3),
+        ]
+    ),
+    "tags": Tag.from_rows(
+        [tag(0, "native"), tag(1, "native"), tag(2, "classifier", needs_review=True)]
+    ),
+}
+ALL = {name: {**WITH_CODE, **SEARCHED}[name] for name in CONFIGS}
+
 CONSUMER_COLUMNS = {
-    "sft": ["messages", "id"],
-    "sft_plain": ["messages", "id"],
+    "sft": ["messages", "id", "summary"],
+    "sft_plain": ["messages", "id", "summary"],
     "prm": ["prompt", "completions", "labels", "id", "step_scores"],
     "prm_verified": ["prompt", "completions", "labels", "id", "step_scores"],
     "rl": [
         *("prompt", "solution", "answer", "data_source", "ability", "reward_model", "extra_info"),
     ],
+    "preference": ["prompt", "chosen", "rejected", "id"],
+    "step_preference": StepPreference.column_names(),
+    "kto": ["prompt", "completion", "label", "id"],
+    "advantages": Advantage.column_names(),
+    "policy_value": PolicyValue.column_names(),
+    "critique": ["messages", "id", "label", "n_steps"],
+    "rubric_rewards": RubricReward.column_names(),
     "traces": Trace.column_names(),
+    "corrections": Correction.column_names(),
+    "tags": Tag.column_names(),
     "rollouts": RawRollout.column_names(),
     "code_thoughts": CodeThought.column_names(),
 }
@@ -240,7 +416,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All configs in one folder, for tests that only read it."""
-    return write(tmp_path_factory.mktemp("hub") / "repo", WITH_CODE).folder
+    return write(tmp_path_factory.mktemp("hub") / "repo", ALL).folder
 
 
 @pytest.fixture
@@ -286,16 +462,16 @@ def test_every_config_loads_and_streams_in_a_fresh_process_elsewhere(
         "HF_DATASETS_CACHE": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": "1",
     }
-    command = [sys.executable, "-c", _READ_ALL, str(published), *WITH_CODE]
+    command = [sys.executable, "-c", _READ_ALL, str(published), *ALL]
     done = subprocess.run(
         command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     *configs, default = [json.loads(line) for line in done.stdout.splitlines()]
-    for name, seen in zip(WITH_CODE, configs, strict=True):
+    for name, seen in zip(ALL, configs, strict=True):
         assert seen["splits"] == ["train"]
         assert seen["columns"] == CONSUMER_COLUMNS[name]
-        assert seen["rows"] == seen["streamed"] == WITH_CODE[name].to_dicts()
+        assert seen["rows"] == seen["streamed"] == ALL[name].to_dicts()
         features = CONFIGS[name].contract.features().to_dict()
         assert seen["features"] == seen["stream_features"] == json.loads(json.dumps(features))
     assert default["rows"] == TABLES["sft"].to_dicts()
@@ -358,10 +534,11 @@ def test_files_hold_no_arrow_schema_and_no_large_types(published: Path) -> None:
 def test_metadata_counts_what_was_written(published: Path) -> None:
     data = yaml_of(published)
     assert [config["config_name"] for config in data["configs"]] == list(CONFIGS)
-    assert [config.get("default") for config in data["configs"]] == [True] + [None] * 7
+    n_others = len(CONFIGS) - 1
+    assert [config.get("default") for config in data["configs"]] == [True] + [None] * n_others
     for info in data["dataset_info"]:
         name = info["config_name"]
-        assert info["splits"][0]["num_examples"] == WITH_CODE[name].height
+        assert info["splits"][0]["num_examples"] == ALL[name].height
         files = (published / name).iterdir()
         assert info["download_size"] == sum(path.stat().st_size for path in files)
     assert data["license"] == "mit"
@@ -379,7 +556,7 @@ def test_a_single_config_loads_too(tmp_path: Path, load: Any) -> None:
 
 
 def test_equal_data_gives_equal_bytes(published: Path, tmp_path: Path) -> None:
-    again = {name: pl.concat([df[:1], df[1:]], rechunk=False) for name, df in WITH_CODE.items()}
+    again = {name: pl.concat([df[:1], df[1:]], rechunk=False) for name, df in ALL.items()}
     reordered = dict(reversed(again.items()))
     assert contents(write(tmp_path / "again", reordered).folder) == contents(published)
 
@@ -435,7 +612,7 @@ def test_nothing_to_publish_is_an_error(tables: Any, tmp_path: Path) -> None:
 
 
 def test_an_unknown_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PublishError, match=r"use sft, .*, prm, prm_verified, rl, traces, rollouts"):
+    with pytest.raises(PublishError, match=r"use sft, .*, prm, .*, rl, .*, kto, .*, rollouts"):
         write(tmp_path / "repo", {"nodes": TABLES["sft"]})
     with pytest.raises(PublishError, match="max_rows_per_file=0"):
         write(tmp_path / "repo", max_rows_per_file=0)
@@ -701,6 +878,48 @@ def test_names_from_outside_cannot_break_the_card(tmp_path: Path) -> None:
     tables = [line.replace("\\|", "") for line in lines if line.startswith("| ") and "a" in line]
     assert all(line.count("|") in (3, 4) for line in tables)
     assert not any(line.lstrip().startswith("# <") for line in lines)
+
+
+# ---- the card about what searches and labels give besides
+
+
+def test_card_counts_what_searches_and_labels_gave() -> None:
+    text = card(SEARCHED, lineage=LINEAGE)
+    for statement in (
+        "(`preference`): 3; 66.7 % of the wrong replies end at the step that spoilt them",
+        "(`step_preference`), by kind: 2 factor, 1 replica",
+        "(`kto`): 25.0 % of 4",
+        "(`policy_value`): 3; visits of each: median 3, at most 9",
+        "(`critique`): 3, of which 66.7 % find an error",
+        "(`corrections`): 2 splice, 1 attempts; by wrong attempts in them: 2 with 1, 1 with 3",
+        "who named the factor: 2 native, 1 classifier; 33.3 % are too unsure to be used unseen",
+    ):
+        assert statement in text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("corrections", "Mask the loss on steps whose role is `wrong`"),
+        ("preference", "share stand in both"),
+        ("preference", 'Mask it, or make the data with `export.wrong_ends_at = "answer"`'),
+        ("kto", 'Mask it, or make the data with `export.wrong_ends_at = "answer"`'),
+        ("step_preference", "without a chat template"),
+        ("advantages", "a null is not a zero"),
+        ("policy_value", "split by `seed_id`"),
+        ("critique", "the verdict is checked and the analysis is not"),
+        ("rubric_rewards", "Never mix these with verified rewards"),
+    ],
+)
+def test_card_tells_trainers_of_each_config_and_of_no_other(name: str, words: str) -> None:
+    assert words in card({name: SEARCHED[name]}, lineage=LINEAGE)
+    assert words not in card(TABLES, lineage=LINEAGE)
+
+
+def test_card_names_the_version_of_the_taxonomy_where_there_is_one() -> None:
+    line = "| taxonomy of thought factors | `mylab-1` |"
+    assert line in card(TABLES, lineage=replace(LINEAGE, taxonomy="mylab-1"))
+    assert "taxonomy" not in card(TABLES, lineage=LINEAGE)
 
 
 # ---- the card about code

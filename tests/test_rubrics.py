@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -16,7 +17,7 @@ from datagen.export import export_rl, export_sft
 from datagen.journal import Journal
 from datagen.prompts.dialect import INSTRUCT, NATIVE
 from datagen.prompts.instruct_rubric import criterion_request, quoted, read_criterion
-from datagen.rubrics import Scored, score_rubrics
+from datagen.rubrics import Scored, refuse_unscorable, score_rubrics
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.generate import GenerateConfig
 from datagen.search.run import search_prefixes
@@ -206,6 +207,14 @@ def test_a_native_model_cannot_judge_and_says_so_only_if_it_is_asked() -> None:
         scored(engine(), rollout("r"), dialect=NATIVE)
     nothing = scored(engine(), rollout("s", seed_id="sum"), dialect=NATIVE)
     assert nothing.rubric_rewards.equals(RubricReward.empty())
+
+
+def test_seeds_that_could_not_be_scored_are_refused_before_they_are_searched() -> None:
+    open_seed, checkable = Seed.from_rows([seed("sky")]), Seed.from_rows([CHECKABLE])
+    with pytest.raises(ConfigError, match=r"rubric.*'sky'.*engine\.prompts"):
+        refuse_unscorable(pl.concat([checkable, open_seed]), NATIVE)
+    refuse_unscorable(open_seed, INSTRUCT)
+    refuse_unscorable(checkable, NATIVE)
 
 
 # ---- answers that talk to the judge

@@ -315,6 +315,19 @@ GOOD["corrections"] = GOOD["traces"] | {
     "step_labels": [True, False, None, True, True],
     "attempt_idx": [-1, 0, -1, -1, -1],
 }
+GOOD["tags"] = {
+    "trace_id": "t1",
+    "seed_id": "gsm-1",
+    "step_idx": 1,
+    "text": "3 * 6 = 18",
+    "factor": "Compute",
+    "probability": 0.875,
+    "runner_up": "Deduce",
+    "tagger": "classifier",
+    "needs_review": False,
+    "depends_on": [-1, 0],
+    "taxonomy": "2",
+}
 GOOD["advantages"] = {
     "id": "t1",
     "prompt": "How many apples?\n",
@@ -469,6 +482,7 @@ ALSO_GOOD: list[tuple[str, Row]] = [
         },
     ),
     ("policy_value", {"outcome": None}),
+    ("tags", {"depends_on": [], "runner_up": None, "probability": 1.0, "tagger": "native"}),
     ("traces", {"rollout_id": None, "engine": None, "provenance": "human", "n_human_steps": 2}),
     ("step_labels", NOT_MEASURED | NO_TRIALS | {"hard_label": None, "label_source": "none"}),
     ("step_labels", NOT_MEASURED | {"label_source": "rollouts"}),
@@ -523,6 +537,9 @@ BAD: list[tuple[str, str, Row]] = [
     ("step_preference", "kind_says_whether_factors_differ", {"kind": "factor"}),
     ("kto", "ends_with_one_reply", {"completion": GOOD["kto"]["prompt"]}),
     ("kto", "ends_with_one_reply", {"completion": GOOD["sft"]["messages"]}),
+    ("tags", "depends_on_what_came_before", {"depends_on": [0, 1]}),
+    ("tags", "depends_on|inner_min", {"depends_on": [-2]}),
+    ("tags", "probability|max", {"probability": 1.5}),
     ("seeds", "steps_join_to_thought", {"thought": "Find the total. 3 * 6 = 18"}),
     ("seeds", "one_factor_per_step", {"factors": ["Compute"]}),
     ("seeds", "facts_within_steps", {"facts": [{"step_idx": 2, "expression": "", "value": ""}]}),
@@ -1014,7 +1031,7 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
-        *("seeds", "code_seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces"),
+        *("seeds", "code_seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "tags"),
         *("critiques", "probes", "step_labels", "trace_labels", "corrections"),
         *("executions", "code_thoughts", "code_tasks", "summaries"),
         *("sft", "prm", "critique", "rl", "rubric_rewards"),

@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.workspace import Workspace
 from datagen.config import BUNDLED, EMBEDDED, Settings
+from datagen.factors.taxonomy import TAXONOMY_VERSION
 from datagen.publish import Lineage, seed_sources, write_repository
 
 TOY_NOTE = (
@@ -109,4 +110,5 @@ def _lineage(
         code_version=f"datagen {version('datagen')}",
         sources=seed_sources(seeds, code_seeds),
         notes=tuple(note for note, holds in notes.items() if holds),
+        taxonomy=TAXONOMY_VERSION,
     )

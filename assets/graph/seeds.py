@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.metadata import described
 from assets.workspace import Workspace
+from datagen.rubrics import refuse_unscorable
 from datagen.seeds import read_seeds, refuse_shared_ids
 from datagen.seeds.code import read_code_seeds
 from datagen.traces.prefixes import make_prefixes
@@ -26,6 +27,7 @@ def seed_tables(
     seeds, refused = _read_seeds(workspace)
     code_seeds, code_refused = _read_code_seeds(workspace)
     refuse_shared_ids(seeds, code_seeds)
+    refuse_unscorable(seeds, workspace.settings.engine.dialect)
     quarantine = pl.concat([refused, code_refused])
     return (
         dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),

@@ -98,11 +98,13 @@ def corrections(
 
 
 @dg.asset(group_name="traces")
-def summaries(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+def summaries(
+    workspace: Workspace, traces: pl.DataFrame, corrections: pl.DataFrame
+) -> dg.Output[pl.DataFrame]:
     """What a reader may be shown of the thought of each right trace."""
     made, progress = run_stage(
         "summaries",
-        {"traces": traces},
+        {"traces": pl.concat([traces, corrections.select(traces.columns)])},
         workspace.settings,
         engine=workspace.engine,
         journal_path=workspace.journal_path,

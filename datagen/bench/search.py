@@ -75,7 +75,7 @@ class SearchPlan:
         schedule: of its training.
     """
 
-    n_problems: int = 80
+    n_problems: int = 60
     n_events: tuple[int, ...] = (6, 7, 8)
     n_screening: int = 48
     puct: PuctConfig = field(
@@ -89,10 +89,10 @@ class SearchPlan:
             "c_puct 1.5": {"c_puct": 1.5},
         }
     )
-    n_training: int = 120
+    n_training: int = 100
     guide_prior: float = 0.5
     guide_value: float = 0.5
-    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=6))
+    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=4))
 
 
 QUICK: Final = SearchPlan(n_problems=40, n_screening=32, variants={}, n_training=0)

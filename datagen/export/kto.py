@@ -45,9 +45,10 @@ def export_kto(
         min_mass: see :func:`~datagen.export.pits.first_pits`.
 
     Returns:
-        Table ``kto``, in thought-factor markup as in ``sft``; ``id`` is the ``trace_id``. Of a
-        question's replies those that end at a pit are taken first, and different ways of thinking
-        (sequences of thought factors) before a second reply of any of them.
+        Table ``kto``, in thought-factor markup as in ``sft``; ``id`` is the ``trace_id``, or of a
+        probe the ``rollout_id``. Of a question's replies those that end at a pit are taken first,
+        and different ways of thinking (sequences of thought factors) before a second reply of any
+        of them.
 
     Raises:
         ConfigError: if an option is unknown or out of range.

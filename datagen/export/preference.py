@@ -49,9 +49,10 @@ def export_preference(
 
     Returns:
         Table ``preference``, in thought-factor markup as in ``sft``; ``id`` has the ``trace_id`` of
-        both, right first. Ordered by seed, and then as chosen: pairs with a pit first, then by how
-        many chosen before have the same right reply, then by the share of the wrong reply that the
-        right one shares, then by id. A wrong reply is in one pair at most.
+        both, right first, and a colon between; a right probe has its ``rollout_id``. Ordered by
+        seed, and then as chosen: pairs with a pit first, then by how many chosen before have the
+        same right reply, then by the share of the wrong reply that the right one shares, then by
+        id. A wrong reply is in one pair at most.
 
     Raises:
         ConfigError: if an option is unknown or out of range.

@@ -32,7 +32,7 @@ class Replies(NamedTuple):
 
     Attributes:
         right: verified to end right, and not known to do so in spite of an error. Those of the
-            model come first, then by ``trace_id``.
+            model come first, then by ``trace_id``, which for a probe is its ``rollout_id``.
         wrong: verified to end wrong, by ``trace_id``. No cut one is the beginning of any right
             trace, and no whole one equals a right trace, of whichever seed.
     """
@@ -151,8 +151,8 @@ def _right(traces: pl.DataFrame, probes: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         pl.concat([whole.select(*_COLUMNS, is_human), _as_traces(_whole(drawn, Outcome.CORRECT))])
-        .sort("is_human", "trace_id")
         .unique(["seed_id", "markup"], keep="first", maintain_order=True)
+        .sort("is_human", "trace_id")
         .drop("is_human")
     )
 
@@ -163,6 +163,8 @@ def _as_traces(probes: pl.DataFrame) -> pl.DataFrame:
             Trace(row["question"], _steps(row["steps"], row["factors"]), row["answer"]),
             seed_id=row["seed_id"],
         )
+        # A probe is in no table of traces; whoever looks it up finds it among the rollouts.
+        | {"trace_id": row["rollout_id"]}
         for row in probes.iter_rows(named=True)
     ]
     strings = dict.fromkeys(_COLUMNS, pl.String())

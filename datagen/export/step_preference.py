@@ -36,12 +36,12 @@ def export_step_preference(
 ) -> pl.DataFrame:
     """Pair the steps that a search tried in one state.
 
-    ``replica`` pairs are the proposal that was taken against each that was not, under one factor.
-    Their worth is the ``evaluation``, made when both were new; a pair is dropped if the search has
-    since found the better one to be worth no more than the other was. ``factor`` pairs are the
-    child of highest and of lowest ``value``, the mean that was backed up. Steps that were never
-    finished, and answers that could not be verified, are in no pair. A last step runs on through
-    the visible answer.
+    ``replica`` pairs are the proposal that was taken against each that was not, under one factor,
+    be they written by replicas or in rollouts. Their worth is the ``evaluation``, made when both
+    were new; a pair is dropped if the search has since found the better one to be worth no more
+    than the other was. ``factor`` pairs are the child of highest and of lowest ``value``, the mean
+    that was backed up. Steps that were never finished, and answers that could not be verified, are
+    in no pair. A last step runs on through the visible answer.
 
     Args:
         nodes: table ``nodes``.
@@ -91,7 +91,7 @@ def export_step_preference(
 def _replica_pairs(steps: pl.DataFrame) -> pl.DataFrame:
     # The verdict on a trace that ended here is evidence, as a rollout is.
     n = pl.col("n_rollouts") + pl.col("outcome").is_not_null().cast(pl.Int64)
-    proposals = steps.with_columns(n.alias("n")).filter(pl.col("replica_idx") >= 0)
+    proposals = steps.with_columns(n.alias("n"))
     taken = proposals.filter("chosen")
     lost = proposals.filter(~pl.col("chosen"))
     pairs = taken.join(lost, on=["parent_id", "factor"], suffix="_lost").filter(

@@ -58,13 +58,67 @@ _GOLD: Final = """\
 In `rl` the answer is `solution` for rewards that use math-verify, \
 `reward_model.ground_truth` for verl and `answer` for all others."""
 
+_CORRECTIONS: Final = """\
+`sft` and `sft_plain` hold traces that go wrong, notice it and mend it: those whose `id` is a \
+`trace_id` of `corrections`, where `step_roles` says what each step is there for. Mask the loss on \
+steps whose role is `wrong` if the model shall learn the repair and not the error."""
+
+_PAIRS: Final = """\
+In `preference` the steps that both replies share stand in both: their terms cancel in DPO, but \
+not in losses that divide by the length, for which there is `step_preference`."""
+
+_CUT: Final = """\
+In `preference` and `kto` wrong replies may end at the step that spoilt them. TRL puts an \
+end-of-text token behind these too; it is the easiest token to push down, and teaches nothing. \
+Mask it, or make the data with `export.wrong_ends_at = "answer"`."""
+
+_STEP_PAIRS: Final = """\
+In `step_preference` the texts are read as they stand, without a chat template or an end of text. \
+`n_chosen` and `n_rejected` count the evidence: pairs that rest on one rollout a side are noisy."""
+
+_ADVANTAGES: Final = """\
+In `advantages` a null is not a zero: leave the step out of the loss. The values are those of the \
+model named below; for another one they are off-policy."""
+
+_POLICY_VALUE: Final = """\
+In `policy_value` the target of the policy is `pi`, one entry for each of `legal_factors`; give \
+all other factors no probability. The target of the value is `value`, not `outcome`, which is how \
+one trace ended. States with few `n_visits` are noisy, and states of one tree share their steps: \
+split by `seed_id`."""
+
+_CRITIQUE: Final = """\
+In `critique` the verdict is checked and the analysis is not: it was kept because it comes to the \
+trusted label. The score after each step comes from the labels."""
+
+_RUBRICS: Final = """\
+In `rubric_rewards` a reward is a model's opinion. Never mix these with verified rewards such as \
+those of `rl`, and compare them within one question only."""
+
 _PROVENANCE: Final = """\
 In `traces`, `step_provenance` says who wrote a step and `step_source` where it came from. A \
 human step has `seed_id#step_idx`, the 0-based step of the human thought that it is. A model's \
 step has the key of its completion in the journal of the run: a hash of the engine's \
 fingerprint, the prompt with its prefix, the sampling settings and the sample's index. The `id` \
-of `sft`, `sft_plain`, `prm` and `prm_verified` is a `trace_id`, so each of their rows leads back \
-to the human thought, or to the program, that it grew from."""
+of `sft`, `sft_plain`, `prm`, `prm_verified`, `advantages` and `kto` is a `trace_id`, so each of \
+their rows leads back to the human thought, or to the program, that it grew from. One that is not \
+in `traces` is in `corrections`, or is the `rollout_id` of a row of `rollouts`. In `preference` it \
+is two of them, right and wrong, with a colon between; in `critique` it begins with one."""
+
+_ADVICE: Final = (
+    ({"sft"}, _MARKUP),
+    ({"sft_plain"}, _THINK),
+    ({"corrections"}, _CORRECTIONS),
+    ({"prm"}, _STEPS),
+    ({"rl"}, _GOLD),
+    ({"preference"}, _PAIRS),
+    ({"preference", "kto"}, _CUT),
+    ({"step_preference"}, _STEP_PAIRS),
+    ({"advantages"}, _ADVANTAGES),
+    ({"policy_value"}, _POLICY_VALUE),
+    ({"critique"}, _CRITIQUE),
+    ({"rubric_rewards"}, _RUBRICS),
+)
+"""What trainers of some configs must know, with these configs."""
 
 _LIMITS: Final = (
     "A trace counts as right if its answer is: a right answer may follow from a wrong thought.",
@@ -170,12 +224,11 @@ def _training(tables: Mapping[str, pl.DataFrame], longest_tokens: Mapping[str, i
         f"SFTTrainer(model, args=SFTConfig(max_length=None), train_dataset={chat}).train()",
         "```",
     )
-    advice = {"sft": _MARKUP, "sft_plain": _THINK, "prm": _STEPS, "rl": _GOLD}
     return section(
         "Training",
         f"{_TRUNCATION} {lengths}.",
         "\n".join(example) if chat else "",
-        bullets(text for name, text in advice.items() if name in tables),
+        bullets(text for names, text in _ADVICE if tables.keys() & names),
     )
 
 
@@ -184,6 +237,7 @@ def _lineage(lineage: Lineage) -> str:
         ("model", code(lineage.model)),
         ("engine fingerprint", code(lineage.engine)),
         ("code version", code(lineage.code_version)),
+        *([("taxonomy of thought factors", code(lineage.taxonomy))] if lineage.taxonomy else ()),
         *([("created", line(lineage.created))] if lineage.created else ()),
         *((f"setting {code(name)}", code(str(value))) for name, value in lineage.settings.items()),
     ]

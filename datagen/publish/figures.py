@@ -1,29 +1,32 @@
 """The card's section of figures: says in words and tables what ``statistics`` counted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Final
 
 import polars as pl
 
 from datagen.publish.markdown import bullets, line, section, share, table
-from datagen.publish.statistics import label_statistics, question_statistics, trace_statistics
+from datagen.publish.statistics import (
+    counts,
+    label_statistics,
+    question_statistics,
+    trace_statistics,
+)
+from datagen.traces.markup import THINK_END
 
 _TOP_FACTORS: Final = 12
 
 
 def figures(tables: Mapping[str, pl.DataFrame]) -> str:
-    """The section, from whichever of ``traces``, ``prm`` and ``rl`` there are.
+    """The section, from whichever tables there are that have any; it may be empty.
 
     Args:
         tables: config → table with rows.
     """
-    parts = [
-        describe(tables[name])
-        for name, describe in (("traces", _traces), ("prm", _labels), ("rl", _questions))
-        if name in tables
-    ]
-    return section("Statistics", *parts) if parts else ""
+    parts = [describe(tables[name]) for name, describe in _PARTS.items() if name in tables]
+    facts = [tell(tables[name]) for name, tell in _FACTS.items() if name in tables]
+    return section("Statistics", *parts, bullets(facts)) if parts or facts else ""
 
 
 def _traces(traces: pl.DataFrame) -> str:
@@ -86,3 +89,73 @@ def _questions(rl: pl.DataFrame) -> str:
             f"{found.n_never_solved:,} never solved, {found.n_always_solved:,} always)"
         )
     return bullets(facts)
+
+
+def _corrections(corrections: pl.DataFrame) -> str:
+    attempts = sorted(counts(corrections["n_attempts"]).items())
+    return (
+        f"Traces that mend an error (`corrections`): {_told(counts(corrections['kind']))}; by "
+        f"wrong attempts in them: {', '.join(f'{n:,} with {k}' for k, n in attempts)}"
+    )
+
+
+def _tags(tags: pl.DataFrame) -> str:
+    return (
+        f"Tagged steps (`tags`), by who named the factor: {_told(counts(tags['tagger']))}; "
+        f"{share(int(tags['needs_review'].sum()), tags.height)} are too unsure to be used unseen"
+    )
+
+
+def _preference(preference: pl.DataFrame) -> str:
+    reply = preference["rejected"].list.last().struct.field("content")
+    n_cut = preference.height - int(reply.str.contains(THINK_END, literal=True).sum())
+    return (
+        f"Pairs of replies (`preference`): {preference.height:,}; "
+        f"{share(n_cut, preference.height)} of the wrong replies end at the step that spoilt them"
+    )
+
+
+def _step_preference(step_preference: pl.DataFrame) -> str:
+    return f"Pairs of steps (`step_preference`), by kind: {_told(counts(step_preference['kind']))}"
+
+
+def _kto(kto: pl.DataFrame) -> str:
+    return (
+        f"Desirable replies (`kto`): {share(int(kto['label'].sum()), kto.height)} of {kto.height:,}"
+    )
+
+
+def _policy_value(policy_value: pl.DataFrame) -> str:
+    visits = policy_value["n_visits"]
+    return (
+        f"Search states (`policy_value`): {policy_value.height:,}; visits of each: median "
+        f"{visits.median():g}, at most {visits.max():,}"
+    )
+
+
+def _critique(critique: pl.DataFrame) -> str:
+    n_wrong = int((critique["label"] >= 0).sum())
+    return (
+        f"Critiques (`critique`): {critique.height:,}, of which {share(n_wrong, critique.height)} "
+        "find an error"
+    )
+
+
+def _told(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in found.items())
+
+
+_PARTS: Final[dict[str, Callable[[pl.DataFrame], str]]] = {
+    "traces": _traces,
+    "prm": _labels,
+    "rl": _questions,
+}
+_FACTS: Final[dict[str, Callable[[pl.DataFrame], str]]] = {
+    "preference": _preference,
+    "step_preference": _step_preference,
+    "kto": _kto,
+    "policy_value": _policy_value,
+    "critique": _critique,
+    "corrections": _corrections,
+    "tags": _tags,
+}

@@ -38,6 +38,7 @@ class Lineage:
         created: when the data was made; leave it out where equal data must give equal bytes.
         notes: what a reader must know before using the data, each a paragraph of Markdown at the
             top of the card. That the embedded reasoner is a toy model belongs here.
+        taxonomy: version of the thought factors in force, if the data has any.
     """
 
     engine: str
@@ -47,6 +48,7 @@ class Lineage:
     sources: tuple[SeedSource, ...] = ()
     created: str | None = None
     notes: tuple[str, ...] = ()
+    taxonomy: str | None = None
 
     @property
     def licenses(self) -> tuple[str, ...]:

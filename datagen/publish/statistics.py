@@ -130,7 +130,7 @@ def trace_statistics(traces: pl.DataFrame) -> TraceStatistics:
     generated = traces.filter(pl.col("rollout_id").is_not_null())
     n_human = traces.filter(pl.col("provenance") == "human").height
     n_built = traces["node_id"].count()
-    outcomes = _counts(generated["outcome"])
+    outcomes = counts(generated["outcome"])
     n_correct = outcomes.get("correct", 0)
     steps = traces.select(
         median_steps=pl.col("steps").list.len().median(), max_steps=pl.col("steps").list.len().max()
@@ -142,7 +142,7 @@ def trace_statistics(traces: pl.DataFrame) -> TraceStatistics:
         n_correct=n_correct,
         n_decided=n_correct + outcomes.get("wrong", 0),
         outcomes=outcomes,
-        factors=_counts(traces["factors"].explode().drop_nulls()),
+        factors=counts(traces["factors"].explode().drop_nulls()),
         **_only_row(steps),
     )
 
@@ -150,27 +150,27 @@ def trace_statistics(traces: pl.DataFrame) -> TraceStatistics:
 def label_statistics(prm: pl.DataFrame) -> LabelStatistics:
     """Count a table ``prm`` that has rows."""
     labels = pl.col("labels")
-    counts = prm.select(
+    found = prm.select(
         n_rows_with_error=(~labels.list.all()).sum(),
         n_rows_past_error=(~labels.list.head(labels.list.len() - 1).list.all()).sum(),
         n_steps=labels.list.len().sum(),
         n_wrong_steps=labels.list.eval(~pl.element()).list.sum().sum(),
     )
-    return LabelStatistics(n_rows=prm.height, **_only_row(counts))
+    return LabelStatistics(n_rows=prm.height, **_only_row(found))
 
 
 def question_statistics(rl: pl.DataFrame) -> QuestionStatistics:
     """Count a table ``rl`` that has rows."""
     info = rl["extra_info"].struct
     pass_rate = pl.col("pass_rate")
-    counts = pl.DataFrame([info.field("pass_rate"), info.field("n_rollouts")]).select(
+    found = pl.DataFrame([info.field("pass_rate"), info.field("n_rollouts")]).select(
         n_tried=pass_rate.count(),
         n_rollouts=pl.col("n_rollouts").sum(),
         mean_pass_rate=pass_rate.mean(),
         n_never_solved=(pass_rate == 0).sum(),
         n_always_solved=(pass_rate == 1).sum(),
     )
-    return QuestionStatistics(n_questions=rl.height, **_only_row(counts))
+    return QuestionStatistics(n_questions=rl.height, **_only_row(found))
 
 
 def code_statistics(code_thoughts: pl.DataFrame) -> CodeStatistics:
@@ -184,9 +184,9 @@ def code_statistics(code_thoughts: pl.DataFrame) -> CodeStatistics:
         if (own := chains.filter(pl.col("route") == route)).height
     }
     verdict = pl.col("claims").struct.field("verdict")
-    of_all = _counts(code_thoughts.explode("claims").select(verdict)["verdict"])
+    of_all = counts(code_thoughts.explode("claims").select(verdict)["verdict"])
     verified = code_thoughts.filter("verified")
-    of_verified = _counts(verified.explode("claims").select(verdict)["verdict"])
+    of_verified = counts(verified.explode("claims").select(verdict)["verdict"])
     tried = code_thoughts.filter(pl.col("sufficiency").is_not_null()).select(
         round_trip_rate=(pl.col("n_passed") / pl.col("n_round_trips")).mean(),
         bare_rate=(pl.col("n_bare_passed") / pl.col("n_bare")).mean(),
@@ -211,10 +211,10 @@ def longest_rows(tables: Mapping[str, pl.DataFrame]) -> dict[str, int]:
     }
 
 
-def _counts(values: pl.Series) -> dict[str, int]:
+def counts(values: pl.Series) -> dict[Any, int]:
     """How often each value occurs, most frequent first, equals in alphabetical order."""
-    counts = values.alias("value").to_frame().group_by("value").len()
-    return dict(counts.sort(["len", "value"], descending=[True, False]).iter_rows())
+    found = values.alias("value").to_frame().group_by("value").len()
+    return dict(found.sort(["len", "value"], descending=[True, False]).iter_rows())
 
 
 def _only_row(frame: pl.DataFrame) -> dict[str, Any]:

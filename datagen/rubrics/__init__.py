@@ -1,5 +1,5 @@
 """Rubrics: rewards of answers that nobody can check, kept apart from everything verified."""
 
-from datagen.rubrics.run import Scored, score_rubrics
+from datagen.rubrics.run import Scored, refuse_unscorable, score_rubrics
 
-__all__ = ["Scored", "score_rubrics"]
+__all__ = ["Scored", "refuse_unscorable", "score_rubrics"]

@@ -17,6 +17,7 @@ from typing import Any, cast
 import polars as pl
 
 from datagen.engines.protocol import Answer, Choice, Engine, Request
+from datagen.errors import ConfigError
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.prompts.dialect import Dialect
@@ -38,6 +39,27 @@ class Scored:
     rubric_rewards: pl.DataFrame
     n_untold: int
     progress: Progress
+
+
+def refuse_unscorable(seeds: pl.DataFrame, dialect: Dialect) -> None:
+    """Raise if seeds carry rubrics and the model cannot judge by them.
+
+    To be called before a search is paid for whose answers nobody could score.
+
+    Args:
+        seeds: table ``seeds``.
+        dialect: how the model is asked.
+
+    Raises:
+        ConfigError: if so; names the first such seed.
+    """
+    open_seeds = seeds.filter(pl.col("criteria").is_not_null())["seed_id"]
+    if open_seeds.len() and not dialect.follows_instructions:
+        raise ConfigError(
+            f'verifier="rubric" of seed {open_seeds[0]!r} ({open_seeds.len()} such seeds in all) '
+            'needs a model that follows instructions; set engine.prompts to "instruct" and '
+            "engine.model to such a model, or leave these seeds out"
+        )
 
 
 def score_rubrics(
