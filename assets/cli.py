@@ -249,7 +249,7 @@ def bench_search(quick: bool, out: Path, json_path: Path | None) -> None:
     "--plot", "plot_path", type=click.Path(path_type=Path), help="Write the confusion matrix here."
 )
 def bench_factors(quick: bool, out: Path, json_path: Path | None, plot_path: Path | None) -> None:
-    """Factors: how well the classifier tells what a step does, by hand-labelled steps.
+    """Factors: how well the classifier tells what a step does, by labelled steps.
 
     Measured on documents that it was not trained on.
     """

@@ -84,7 +84,7 @@ def _figures(report: FactorReport) -> Table:
         ("sure_accuracy", detail["sure_accuracy"], "of these told right"),
     ]
     if twice := detail["labelled_twice"]:
-        about = f"macro_f1 of the {twice['n']:,} held-out steps that two people labelled"
+        about = f"macro_f1 of the {twice['n']:,} held-out steps that were labelled twice"
         rows.append(("labelled_twice", twice["macro_f1"], about))
     for name, found in (
         ("annotators", detail["annotators"]),

@@ -1,4 +1,4 @@
-"""The hand-labelled steps: enough of them, of all kinds, and training never sees what measures."""
+"""The labelled steps: enough of them, of all kinds, and training never sees what measures."""
 
 import json
 from pathlib import Path

@@ -141,7 +141,7 @@ def test_what_is_loaded_says_what_was_saved(
 
 def test_the_card_says_what_it_was_made_from(folder: Path, documents: list[Labelled]) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert f"the {len(documents)} hand-labelled" in " ".join(card.split())
+    assert f"the {len(documents)} labelled" in " ".join(card.split())
 
 
 def damaged(folder: Path, into: Path, **changes: Any) -> Path:
@@ -275,5 +275,5 @@ def test_the_shipped_classifier_knows_every_factor_and_holds_its_bound() -> None
     known = [doc for doc in read_labelled() if not doc.held_out]
     n_steps = sum(len(doc.trace.steps) for doc in known)
     card = " ".join((WEIGHTS / "README.md").read_text(encoding="utf-8").split())
-    assert f"the {n_steps:,} steps of the {len(known)} hand-labelled documents" in card
+    assert f"the {n_steps:,} steps of the {len(known)} labelled documents" in card
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 8_000_000

@@ -1,4 +1,4 @@
-"""Steps that were labelled by hand: what the classifier learns from and is measured on.
+"""Steps that were labelled one by one: what the classifier learns from and is measured on.
 
 The files in ``steps/`` hold whole documents, not single steps, since what a step does depends on
 those around it. A document is wholly for training or wholly held out: every fourth one of a file

@@ -17,7 +17,7 @@ _CARD: Final = """\
 Tells which thought factor a reasoning step performs. A linear support vector machine over word
 and character n-grams, groups of phrases and the place of the step, then a logistic regression over
 its scores for the step and its neighbours. Made by `python -m datagen.factors.train` from the
-{n_steps:,} steps of the {n_documents} hand-labelled documents in `datagen/factors/steps/` that are
+{n_steps:,} steps of the {n_documents} labelled documents in `datagen/factors/steps/` that are
 not held out ({styles}).
 `datagen bench factors` measures it on the {n_held_out:,} steps that are.
 
