@@ -435,7 +435,8 @@ def test_conversations_hold_corrections_and_summaries_that_tell_no_tag(out: Path
         reply = row["messages"][-1]["content"]
         assert "<ACT_DetectError-Start>" in reply
     summaries = dict(table(out, "summaries").select("trace_id", "summary").iter_rows())
-    assert chats.height - mending.height == chats["summary"].count() > 0
+    assert mending["summary"].count() > 0
+    assert chats["summary"].count() > 0.9 * chats.height
     for row_id, summary in chats.select("id", "summary").drop_nulls().iter_rows():
         assert summary == summaries[row_id]
         assert "<ACT_" not in summary and "<Think" not in summary
