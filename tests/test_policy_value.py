@@ -34,7 +34,8 @@ Row = dict[str, Any]
 
 
 def run(prefixes: pl.DataFrame, engine: Any, algorithm: Any = "puct", **puct: Any) -> SearchTables:
-    config = GenerateConfig(algorithm=algorithm, puct=PuctConfig(**puct))
+    # Without reuse, trees end in steps that no rollout wrote.
+    config = GenerateConfig(algorithm=algorithm, puct=PuctConfig(**{"reuse": False, **puct}))
     with Journal(":memory:") as journal:
         return search_prefixes(prefixes, engine, journal, config=config)
 
