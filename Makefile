@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
+# Files of tests side by side, each on one core: two processes of torch with two threads each crawl.
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fast lint dev clean sandbox
@@ -36,13 +38,13 @@ run: $(READY) sandbox  ## seeds in, datasets out: the demo run, into out/
 	$(BIN)/datagen run --out out
 
 test: $(READY) $(VLLM) sandbox  ## every test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(READY) sandbox  ## lint, types and the fast tests
 	@$(MAKE) --no-print-directory --output-sync=target -j2 lint fast
 
 fast: $(READY)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ Nothing of ours is imported here, and nothing slow: every other package may impo
 from typing import Final
 
 from schemas.advantages import Advantage
+from schemas.benchmark_checks import BenchmarkCheck
 from schemas.code_seeds import MAX_CALL_CHARS, MAX_CALLS, CodeSeed
 from schemas.code_tasks import CodeTask
 from schemas.code_thoughts import CodeThought
@@ -25,7 +26,15 @@ from schemas.prefixes import Prefix
 from schemas.prm import Prm
 from schemas.probes import Probe
 from schemas.quarantine import Quarantine
+from schemas.questions import DIFFICULTIES, SPLITS, Difficulty, Question, Split
 from schemas.raw_rollouts import RawRollout
+from schemas.rejections import (
+    REJECTION_KINDS,
+    REJECTION_RULES,
+    Rejection,
+    RejectionKind,
+    RejectionRule,
+)
 from schemas.rl import Rl
 from schemas.rollouts import Rollout
 from schemas.rubric_rewards import RubricReward
@@ -70,6 +79,9 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Seed,
         CodeSeed,
         Quarantine,
+        Rejection,
+        BenchmarkCheck,
+        Question,
         Prefix,
         Node,
         Rollout,
@@ -106,6 +118,7 @@ __all__ = [
     "CODE_TASKS",
     "CONTRACTS",
     "CORRECTION_KINDS",
+    "DIFFICULTIES",
     "DOMAINS",
     "JUDGES",
     "LABEL_SOURCES",
@@ -113,8 +126,11 @@ __all__ = [
     "MAX_CALL_CHARS",
     "OUTCOMES",
     "PROVENANCES",
+    "REJECTION_KINDS",
+    "REJECTION_RULES",
     "ROLES",
     "ROUTES",
+    "SPLITS",
     "STEP_CHECKS",
     "STEP_PREFERENCE_KINDS",
     "STEP_ROLES",
@@ -124,6 +140,7 @@ __all__ = [
     "VERIFIERS",
     "Advantage",
     "Algorithm",
+    "BenchmarkCheck",
     "ClaimKind",
     "ClaimVerdict",
     "CodeSeed",
@@ -136,6 +153,7 @@ __all__ = [
     "CorrectionKind",
     "Critique",
     "CritiqueSft",
+    "Difficulty",
     "Domain",
     "Execution",
     "JudgeName",
@@ -150,7 +168,11 @@ __all__ = [
     "Probe",
     "Provenance",
     "Quarantine",
+    "Question",
     "RawRollout",
+    "Rejection",
+    "RejectionKind",
+    "RejectionRule",
     "Rl",
     "Role",
     "Rollout",
@@ -158,6 +180,7 @@ __all__ = [
     "RubricReward",
     "Seed",
     "Sft",
+    "Split",
     "StepCheck",
     "StepLabel",
     "StepPreference",

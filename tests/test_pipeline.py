@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from statistics import fmean
 
 import polars as pl
 import pytest
+from conftest import datagen
 
 from assets.parquet_io import CONTRACT_OF
 from datagen.code.traces import decided
@@ -28,16 +30,6 @@ from datagen.traces.model import Step
 from datagen.verify import VERIFIERS, verify_completion
 
 REPO = Path(__file__).parents[1]
-SETTINGS = """
-[search]
-n_simulations = 6
-n_root_rollouts = 4
-[labels]
-confidence = 0.99
-max_rollouts = 4
-[engine]
-batch_size = 48
-"""
 NEVER_FILLED = {"quarantine", "rubric_rewards"}
 """Tables without a row where all seeds are good and can be checked."""
 TABLES = [
@@ -75,35 +67,10 @@ TABLES = [
 ]
 
 
-def datagen(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "assets", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd or REPO,
-        env={**environment, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPO)},
-        timeout=600,
-    )
-
-
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("settings") / "datagen.toml"
-    path.write_text(SETTINGS)
-    return path
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory, settings: Path) -> Path:
+def out(demo_run: Path) -> Path:
     """The output folder of an uninterrupted run over ten bundled seeds."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    done = datagen("run", "--out", out, "--config", settings, "--limit", "10")
-    assert done.returncode == 0, done.stderr[-3000:]
-    (out.parent / "stdout").write_text(done.stdout)
-    return out
+    return demo_run
 
 
 def table(out: Path, name: str) -> pl.DataFrame:
@@ -510,7 +477,10 @@ print(json.dumps(counts))
     assert counts == {name: table(out, stored[name]).height for name in filled}
 
 
-def test_running_again_replays_everything_and_changes_nothing(out: Path, settings: Path):
+def test_running_again_replays_everything_and_changes_nothing(
+    out: Path, settings: Path, tmp_path: Path
+):
+    out = shutil.copytree(out, tmp_path / "out")
     before = {name: (out / "tables" / f"{name}.parquet").read_bytes() for name in TABLES}
     n_answers = count(out / "journal.sqlite")
     done = datagen("run", "--out", out, "--config", settings, "--limit", "10")

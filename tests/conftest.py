@@ -1,0 +1,65 @@
+"""One small run of the whole pipeline, shared by every test that only reads one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+REPO = Path(__file__).parents[1]
+SETTINGS = """
+[search]
+n_simulations = 6
+n_root_rollouts = 4
+[labels]
+confidence = 0.99
+max_rollouts = 4
+[engine]
+batch_size = 48
+"""
+
+
+def datagen(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, away from any Dagster home and from the Hub."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "assets", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd or REPO,
+        env={**environment, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPO)},
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of a small run."""
+    path = tmp_path_factory.mktemp("settings") / "datagen.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory, settings: Path) -> Path:
+    """The output folder of a run over ten bundled seeds; what it printed is beside it, ``stdout``.
+
+    Workers of one test session share it. ``DATAGEN_TEST_RUN`` names one that was made before, for
+    whoever runs one test again and again.
+    """
+    if given := os.environ.get("DATAGEN_TEST_RUN"):
+        return Path(given)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = shared / "demo_run" / "out"
+    with FileLock(shared / "demo_run.lock"):
+        if not (out.parent / "stdout").exists():
+            out.parent.mkdir(exist_ok=True)
+            done = datagen("run", "--out", out, "--config", settings, "--limit", "10")
+            assert done.returncode == 0, done.stderr[-3000:]
+            (out.parent / "stdout").write_text(done.stdout)
+    return out
