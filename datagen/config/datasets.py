@@ -1,0 +1,27 @@
+"""Settings of what goes out."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from datagen.config.section import Section
+from datagen.export.replies import Ending
+
+
+class ExportSettings(Section):
+    """What goes into the datasets."""
+
+    max_per_question: int = Field(default=4, ge=1, description="Most SFT rows per question")
+    after_first_error: Literal["keep", "drop"] = Field(
+        default="keep", description="PRM steps behind the first wrong one"
+    )
+    wrong_ends_at: Ending = Field(
+        default="pit",
+        description='Rejected replies: cut behind the first "pit", or whole: "answer"',
+    )
+    max_pairs_per_question: int = Field(
+        default=4, ge=1, description="Most preference pairs per question"
+    )
+    min_delta_q: float = Field(
+        default=0.25, gt=0, le=1, description="Least difference of Q in a pair of steps"
+    )
