@@ -19,6 +19,7 @@ from schemas import ContractError
 
 try:
     from assets.journal_command import journal
+    from assets.publish_command import publish
     from datagen.config import Settings, load_settings
     from datagen.seeds import Format
 except DatagenError as error:
@@ -259,6 +260,7 @@ def bench_factors(quick: bool, out: Path, json_path: Path | None, plot_path: Pat
 
 
 cli.add_command(journal)
+cli.add_command(publish)
 
 
 @cli.command()

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from assets.parquet_io import CONTRACT_OF
 from datagen.config import EMBEDDED, Settings
+from datagen.curate import rejection_counts
 from datagen.errors import ConfigError
 from datagen.publish.statistics import code_statistics
 from datagen.search.budget import Progress as EngineProgress
@@ -25,7 +26,7 @@ _SHOWN = ("seeds", "quarantine", "prefixes", "traces", "probes", "step_labels", 
 _DATASETS = ("sft", "sft_plain", "prm", "prm_verified", "rl", "traces", "raw_rollouts")
 _FURTHER = (
     *("preference", "step_preference", "kto", "advantages", "policy_value", "critique"),
-    *("rubric_rewards", "corrections", "code_thoughts"),
+    *("orm", "processbench", "rubric_rewards", "corrections", "code_thoughts"),
 )
 """Datasets that are only spoken of where there are rows."""
 _CODE = ("code_seeds", "executions", "code_tasks", "code_thoughts")
@@ -169,6 +170,10 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     row("seeds", f"{frames['seeds'].height:,}", f"{refused:,} rows refused" if refused else "")
     for cells in _code_rows(out):
         row(*cells)
+    for kind, name in (("questions", "rejected_questions"), ("traces", "rejected_traces")):
+        if (rejected := _table(out, name)).height:
+            told = ", ".join(f"{n:,} {rule}" for _, rule, n in rejection_counts(rejected).rows())
+            row(f"rejected {kind}", f"{rejected['id'].n_unique():,}", told.replace("_", " "))
     row("rollouts", f"{rollouts.height:,}", f"{n_unread:,} unverifiable, {n_cut:,} truncated")
     rate = f"{n_right / decided:.1%}" if decided else "none verified"
     row("pass rate", rate, f"{n_right:,} right, {n_wrong:,} wrong")

@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from assets.graph import ASSETS
+from assets.graph import ASSETS, CHECKS
 from assets.parquet_io import ParquetTables
 from assets.workspace import Workspace, default_out
 
 defs = dg.Definitions(
     assets=ASSETS,
+    asset_checks=CHECKS,
     resources={
         "workspace": Workspace(out=default_out()),
         "io_manager": ParquetTables(out=default_out()),

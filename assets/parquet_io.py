@@ -10,10 +10,14 @@ from assets.progress import announce
 from schemas import CONTRACTS, Contract
 
 CONTRACT_OF: dict[str, type[Contract]] = {
-    **CONTRACTS,
+    **{name: contract for name, contract in CONTRACTS.items() if name != "rejections"},
     "measured_traces": CONTRACTS["traces"],
     "prm_verified": CONTRACTS["prm"],
     "sft_plain": CONTRACTS["sft"],
+    **dict.fromkeys(
+        ("rejected_questions", "rejected_traces", "rejected_by_difficulty"),
+        CONTRACTS["rejections"],
+    ),
 }
 """Contract of each table that is an asset."""
 

@@ -20,11 +20,13 @@ from schemas.errors import ContractError
 from schemas.executions import Execution
 from schemas.kto import Kto
 from schemas.nodes import Node
+from schemas.orm import Orm
 from schemas.policy_value import PolicyValue
 from schemas.preference import Preference
 from schemas.prefixes import Prefix
 from schemas.prm import Prm
 from schemas.probes import Probe
+from schemas.processbench import ProcessBench
 from schemas.quarantine import Quarantine
 from schemas.questions import DIFFICULTIES, SPLITS, Difficulty, Question, Split
 from schemas.raw_rollouts import RawRollout
@@ -98,6 +100,8 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Summary,
         Sft,
         Prm,
+        Orm,
+        ProcessBench,
         CritiqueSft,
         Rl,
         RubricReward,
@@ -160,12 +164,14 @@ __all__ = [
     "Kto",
     "LabelSource",
     "Node",
+    "Orm",
     "Outcome",
     "PolicyValue",
     "Preference",
     "Prefix",
     "Prm",
     "Probe",
+    "ProcessBench",
     "Provenance",
     "Quarantine",
     "Question",

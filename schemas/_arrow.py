@@ -44,8 +44,13 @@ def hf_features(schema: pl.Schema) -> Any:
 def arrow_table(frame: pl.DataFrame) -> Any:
     """The frame as a ``pyarrow.Table`` with the schema that ``arrow_schema`` gives it."""
     schema = arrow_schema(frame.schema)
-    slices = list(frame.iter_slices(_SLICE_ROWS)) or [frame]
-    return pa.concat_tables([part.to_arrow().cast(schema) for part in slices])
+    starts = range(0, max(frame.height, 1), _SLICE_ROWS)
+    # A slice shares the lists of the whole frame, and Arrow would be given all of them each time.
+    parts = [
+        frame.select(pl.all().gather(pl.int_range(start, min(start + _SLICE_ROWS, frame.height))))
+        for start in starts
+    ]
+    return pa.concat_tables([part.to_arrow().cast(schema) for part in parts])
 
 
 def exact_series(name: str, values: Sequence[object], dtype: pl.DataType) -> pl.Series:

@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import Choice, seed_column
 from schemas.contract import Contract
 from schemas.vocabulary import LABEL_SOURCES, OUTCOMES
 
@@ -17,6 +17,7 @@ class Advantage(Contract):
     table = "advantages"
 
     id = dy.String(primary_key=True, min_length=1, description="The trace.")
+    seed_id = seed_column()
     prompt = dy.String(regex=r"\n$", description="The question; ends with a newline.")
     completions = dy.List(dy.String(), min_length=1, description="The steps, in order.")
     factors = dy.List(dy.String(), description="Thought factor of each step: the action.")

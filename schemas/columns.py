@@ -1,4 +1,4 @@
-"""Column types that dataframely lacks: a string out of a closed set, a conversation, a rubric.
+"""Column types that dataframely lacks, and columns that several tables share.
 
 A ``Choice`` is stored as a plain string. A Polars ``Enum`` would become an Arrow dictionary, which
 neither concatenates with ordinary Hugging Face data nor survives a new member.
@@ -59,6 +59,13 @@ def conversation(description: str) -> dy.List:
         }
     )
     return dy.List(message, min_length=1, description=description)
+
+
+def seed_column() -> dy.String:
+    """The column of a dataset by which its rows are split."""
+    return dy.String(
+        min_length=1, description="The seed whose question it is; no seed is in two splits."
+    )
 
 
 def rubric(description: str, *, nullable: bool) -> dy.List:

@@ -152,13 +152,14 @@ class Contract(dy.Schema):
         return hf_features(cls.polars_schema())
 
     @classmethod
-    def to_arrow(cls, frame: pl.DataFrame, /) -> Any:
+    def to_arrow(cls, frame: pl.DataFrame, /, *, valid: bool = False) -> Any:
         """A frame, once it is validated, as the ``pyarrow.Table`` to publish.
 
-        Write it with ``pq.write_table(table, path, compression="zstd", store_schema=False)``: a
-        stored Arrow schema would override what readers infer.
+        With ``valid`` it is part of a frame that was validated before. Write it with
+        ``pq.write_table(table, path, compression="zstd", store_schema=False)``: a stored Arrow
+        schema would override what readers infer.
         """
-        return arrow_table(cls.validate(frame))
+        return arrow_table(frame if valid else cls.validate(frame))
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import conversation
+from schemas.columns import conversation, seed_column
 from schemas.contract import Contract
 
 
@@ -20,6 +20,7 @@ class CritiqueSft(Contract):
     id = dy.String(
         primary_key=True, min_length=1, description="trace_id/judge/vote_idx of the critique."
     )
+    seed_id = seed_column()
     label = dy.Int32(min=-1, description="0-based index of the first wrong step; -1: none.")
     n_steps = dy.Int32(min=1, description="Steps of the trace; those after label are not judged.")
 

@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import conversation
+from schemas.columns import conversation, seed_column
 from schemas.contract import Contract
 
 
@@ -21,6 +21,7 @@ class Kto(Contract):
     id = dy.String(
         primary_key=True, min_length=1, description="The trace_id; of a probe its rollout_id."
     )
+    seed_id = seed_column()
 
     @dy.rule()
     def ends_with_one_reply(cls) -> pl.Expr:

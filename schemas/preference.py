@@ -3,7 +3,7 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import conversation
+from schemas.columns import conversation, seed_column
 from schemas.contract import Contract
 
 
@@ -24,6 +24,7 @@ class Preference(Contract):
         min_length=1,
         description="Right trace_id (a probe's rollout_id), colon, wrong trace_id.",
     )
+    seed_id = seed_column()
 
     @dy.rule()
     def each_is_one_message(cls) -> pl.Expr:

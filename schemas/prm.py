@@ -3,6 +3,7 @@
 import dataframely as dy
 import polars as pl
 
+from schemas.columns import seed_column
 from schemas.contract import Contract
 
 
@@ -19,6 +20,7 @@ class Prm(Contract):
     completions = dy.List(dy.String(), min_length=1, description="The steps, in order.")
     labels = dy.List(dy.Bool(), description="Whether each step is good.")
     id = dy.String(primary_key=True, min_length=1, description="Identifies the row.")
+    seed_id = seed_column()
     step_scores = dy.List(dy.Float32(), description="Soft label of each step.")
 
     @dy.rule()

@@ -13,14 +13,15 @@ RejectionRule = Literal[
     "length",
     "language",
     "contaminated",
-    "duplicate",
     "conflicting_golds",
+    "duplicate",
     "near_duplicate",
     "difficulty",
 ]
-"""The rules of curation: a gold answer that no verifier can read; too short or too long; written
-in another language; found in a benchmark; asked (or answered) word for word before; one question
-with several golds; almost the same as an earlier one; too easy or too hard."""
+"""The rules of curation, in the order in which they apply: a gold answer that no verifier can read;
+too short or too long; written in another language; found in a benchmark; one question with several
+golds; asked (or answered) word for word before; almost the same as an earlier one; too easy or too
+hard."""
 
 RejectionKind = Literal["question", "trace"]
 """What was rejected."""

@@ -5,6 +5,7 @@ import polars as pl
 
 from schemas.columns import Choice, conversation
 from schemas.contract import Contract
+from schemas.questions import DIFFICULTIES, SPLITS
 from schemas.vocabulary import VERIFIERS
 
 
@@ -35,7 +36,7 @@ class Rl(Contract):
     extra_info = dy.Struct(
         {
             "index": dy.Int64(min=0, description="0-based position of the row in its split."),
-            "split": dy.String(description="The split that the row belongs to."),
+            "split": Choice(SPLITS, description="The split that the row belongs to."),
             "seed_id": dy.String(description="The seed or code task whose question it is."),
             "verifier": Choice(VERIFIERS, description="How answers are judged."),
             "pass_rate": dy.Float64(
@@ -45,6 +46,7 @@ class Rl(Contract):
                 description="Share of rollouts from the bare question that were correct.",
             ),
             "n_rollouts": dy.Int64(min=0, description="Rollouts behind pass_rate."),
+            "difficulty": Choice(DIFFICULTIES, description="The bin of pass_rate."),
         },
         description="Where the row came from and how hard it is.",
     )

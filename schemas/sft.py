@@ -2,7 +2,7 @@
 
 import dataframely as dy
 
-from schemas.columns import conversation
+from schemas.columns import conversation, seed_column
 from schemas.contract import Contract
 
 
@@ -17,6 +17,7 @@ class Sft(Contract):
 
     messages = conversation("The conversation; its last message is the one to learn.")
     id = dy.String(primary_key=True, min_length=1, description="Identifies the row.")
+    seed_id = seed_column()
     summary = dy.String(
         nullable=True,
         min_length=1,

@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import Choice, seed_column
 from schemas.contract import Contract
 
 StepPreferenceKind = Literal["replica", "factor"]
@@ -23,6 +23,7 @@ class StepPreference(Contract):
     table = "step_preference"
 
     id = dy.String(primary_key=True, min_length=1, description="Ids of both nodes, better first.")
+    seed_id = seed_column()
     prompt = dy.String(min_length=1, description="The state: question and steps so far, in markup.")
     chosen = dy.String(min_length=1, description="The better step, in its tags.")
     rejected = dy.String(min_length=1, description="The worse step, in its tags.")

@@ -10,6 +10,8 @@ from filelock import FileLock
 
 REPO = Path(__file__).parents[1]
 SETTINGS = """
+[curation]
+test_share = 0.1
 [search]
 n_simulations = 6
 n_root_rollouts = 4

@@ -134,6 +134,7 @@ def test_the_summary_of_programs_without_a_thought_names_no_share(tmp_path: Path
 
 def test_the_summary_names_a_dataset_of_the_search_only_where_it_has_rows(tmp_path: Path) -> None:
     pair: Row = {
+        "seed_id": "s1",
         "prompt": [{"role": "user", "content": "2+3?"}],
         "chosen": [{"role": "assistant", "content": "5"}],
         "rejected": [{"role": "assistant", "content": "6"}],

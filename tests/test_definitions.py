@@ -15,10 +15,11 @@ from schemas import ContractError
 
 REPO = Path(__file__).parents[1]
 NAMES = """
-seeds code_seeds quarantine executions code_tasks code_thoughts prefixes rollouts nodes traces
+seeds code_seeds quarantine rejected_questions benchmark_checks questions rejected_by_difficulty
+rejected_traces executions code_tasks code_thoughts prefixes rollouts nodes traces
 tags measured_traces critiques probes step_labels
 trace_labels corrections summaries rubric_rewards sft sft_plain prm prm_verified rl policy_value
-advantages preference step_preference kto critique raw_rollouts published
+advantages preference step_preference kto critique orm processbench raw_rollouts published uploaded
 """.split()  # noqa: SIM905
 
 
@@ -50,7 +51,12 @@ def test_every_named_asset_exists_with_its_dependencies():
     def parents(name: str) -> set[str]:
         return {key.to_user_string() for key in graph.get(keys[name]).parent_keys}
 
-    assert parents("measured_traces") == {"traces", "rollouts"}
+    asked = {"seeds", "code_seeds", "code_tasks", "rollouts"}
+    assert parents("questions") == asked
+    assert parents("rejected_by_difficulty") == {"questions"}
+    assert parents("rejected_traces") == {"traces"}
+    fit = {"traces", "rejected_traces"}
+    assert parents("measured_traces") == {*fit, "rollouts"}
     assert parents("critiques") == {"measured_traces"}
     for name in ("probes", "step_labels", "trace_labels"):
         measured = {"measured_traces", "traces", "rollouts", "critiques"}
@@ -64,15 +70,19 @@ def test_every_named_asset_exists_with_its_dependencies():
     assert parents("rubric_rewards") == {"seeds", "rollouts"}
     seen = {"rollouts", "probes", "trace_labels", "critiques"}
     assert parents("corrections") == {"traces", *seen}
-    assert parents("sft") == parents("sft_plain") == {"traces", "tags", "corrections", "summaries"}
-    assert parents("prm") == {"measured_traces", "traces", "step_labels", "code_thoughts"}
+    assert parents("sft") == parents("sft_plain") == {*fit, "tags", "corrections", "summaries"}
+    assert parents("prm") == {*fit, "measured_traces", "step_labels", "code_thoughts"}
+    assert parents("processbench") == {*parents("prm"), "trace_labels"}
+    assert parents("orm") == fit
     assert parents("prm_verified") == {"prm", "trace_labels", "code_thoughts"}
     labels = {"step_labels", "trace_labels"}
-    assert parents("preference") == parents("kto") == {"traces", "probes", *labels}
-    assert parents("advantages") == {"traces", "rollouts", *labels}
+    assert parents("preference") == parents("kto") == {*fit, "probes", *labels}
+    assert parents("advantages") == {*fit, "questions", *labels}
+    assert parents("rl") == {"seeds", "questions", "code_tasks"}
     assert parents("critique") == {"measured_traces", "critiques", *labels}
     assert parents("policy_value") == {"nodes", "rollouts", "prefixes"}
     assert parents("step_preference") == {"nodes", "prefixes"}
+    assert parents("uploaded") == {"published"}
 
 
 @pytest.mark.slow
@@ -87,7 +97,7 @@ def test_dagster_validates_the_code_location(tmp_path: Path):
 
 def test_every_stored_asset_has_a_contract():
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    assert keys - {"published"} == set(CONTRACT_OF)
+    assert keys - {"published", "uploaded"} == set(CONTRACT_OF)
 
 
 def test_a_table_that_breaks_its_contract_is_not_stored(tmp_path: Path):
@@ -118,5 +128,5 @@ def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert (tmp_path / "out" / "published" / "README.md").exists()
     tables = {path.stem: path for path in (tmp_path / "out" / "tables").iterdir()}
-    assert set(tables) == set(NAMES) - {"published"}
+    assert set(tables) == set(NAMES) - {"published", "uploaded"}
     assert pl.read_parquet(tables["seeds"]).height == 2

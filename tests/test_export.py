@@ -13,7 +13,19 @@ from datagen.factors.taxonomy import Factor
 from datagen.traces.markup import parse, render
 from datagen.traces.model import Step
 from datagen.traces.model import Trace as TraceModel
-from schemas import Prm, Probe, Rl, Rollout, Seed, Sft, StepLabel, Summary, Trace
+from schemas import (
+    CodeTask,
+    Prm,
+    Probe,
+    Question,
+    Rl,
+    Rollout,
+    Seed,
+    Sft,
+    StepLabel,
+    Summary,
+    Trace,
+)
 
 Row = dict[str, Any]
 
@@ -91,7 +103,7 @@ def test_sft_takes_only_correct_traces_that_have_steps_and_an_answer() -> None:
 
 def test_sft_rows_are_one_question_and_one_reply_and_nothing_else() -> None:
     rows = sft(trace("a", ["3*6=18"]))
-    assert rows.columns == ["messages", "id", "summary"]
+    assert rows.columns == ["messages", "id", "seed_id", "summary"]
     assert rows["summary"].to_list() == [None]
     messages = rows["messages"][0].to_list()
     assert [list(message) for message in messages] == [["role", "content"]] * 2
@@ -254,6 +266,7 @@ def test_prm_row_has_prompt_steps_labels_and_scores() -> None:
             "completions": ["One.", "Two.", "Three"],
             "labels": [True, True, False],
             "id": "a",
+            "seed_id": "s1",
             "step_scores": [1.0, 0.25, 0.0],
         }
     ]
@@ -384,8 +397,32 @@ def rollout(seed_id: str, outcome: str, *, key: str, given: int = 0, by: str = "
     }
 
 
-def rl(seeds: list[Row], rollouts: list[Row] | None = None) -> list[Row]:
-    frame = export_rl(Seed.from_rows(seeds), Rollout.from_rows(rollouts or []))
+def question(question_id: str, pass_rate: float | None = None, **over: Any) -> Row:
+    bins = {None: "unknown", 0.0: "unsolved", 0.25: "hard", 0.5: "medium", 1.0: "solved"}
+    return {
+        "question_id": question_id,
+        "seed_id": question_id,
+        "domain": "math",
+        "split": "train",
+        "n_words": 2,
+        "language": None,
+        "pass_rate": pass_rate,
+        "n_rollouts": 0 if pass_rate is None else 8,
+        "difficulty": bins[pass_rate],
+    } | over
+
+
+def rl(
+    seeds: list[Row],
+    questions: list[Row] | None = None,
+    tasks: list[Row] | None = None,
+    **options: Any,
+) -> list[Row]:
+    """Rows of these seeds; all are for training, and unmeasured, unless ``questions`` says else."""
+    asked = [question(row["seed_id"]) for row in seeds] if questions is None else questions
+    frame = export_rl(
+        Seed.from_rows(seeds), Question.from_rows(asked), CodeTask.from_rows(tasks or []), **options
+    )
     return Rl.validate(frame).to_dicts()
 
 
@@ -405,39 +442,59 @@ def test_rl_row_says_the_gold_to_every_kind_of_trainer() -> None:
                 "verifier": "numeric",
                 "pass_rate": None,
                 "n_rollouts": 0,
+                "difficulty": "unknown",
             },
         }
     ]
 
 
-def test_pass_rate_is_of_decided_completions_of_the_bare_question() -> None:
-    drawn = [
-        rollout("a", "correct", key="1"),
-        rollout("a", "wrong", key="2"),
-        rollout("a", "wrong", key="3"),
-        rollout("a", "wrong", key="4"),
-        rollout("a", "unverifiable", key="5"),
-        rollout("a", "truncated", key="6"),
-        rollout("a", "correct", key="7", given=1),
-        rollout("other", "correct", key="8"),
+def test_rl_rows_say_how_hard_their_question_is() -> None:
+    info = rl([seed("a")], [question("other", 1.0), question("a", 0.25)])[0]["extra_info"]
+    assert (info["pass_rate"], info["n_rollouts"], info["difficulty"]) == (0.25, 8, "hard")
+
+
+def test_questions_of_other_difficulties_are_left_out_and_not_counted() -> None:
+    asked = [question("a", 0.0), question("b", 0.5), question("c")]
+    rows = rl([seed(id_) for id_ in "abc"], asked, difficulties=("medium", "unknown"))
+    assert [row["extra_info"]["seed_id"] for row in rows] == ["b", "c"]
+    assert [row["extra_info"]["index"] for row in rows] == [0, 1]
+
+
+def test_the_index_counts_the_rows_of_each_split_from_0() -> None:
+    splits = {"a": "train", "b": "test", "c": "train", "d": "test", "e": "test"}
+    rows = rl([seed(id_) for id_ in splits], [question(i, split=s) for i, s in splits.items()])
+    assert [(row["extra_info"]["split"], row["extra_info"]["index"]) for row in rows] == [
+        *(("train", 0), ("test", 0), ("train", 1), ("test", 1), ("test", 2))
     ]
-    info = rl([seed("a")], drawn)[0]["extra_info"]
-    assert (info["pass_rate"], info["n_rollouts"]) == (0.25, 4)
 
 
-def test_a_completion_that_two_searches_share_counts_once() -> None:
-    drawn = [
-        rollout("a", "correct", key="1", by="puct"),
-        rollout("a", "correct", key="1", by="shepherd"),
-        rollout("a", "wrong", key="2"),
-    ]
-    info = rl([seed("a")], drawn)[0]["extra_info"]
-    assert (info["pass_rate"], info["n_rollouts"]) == (0.5, 2)
+def test_a_task_about_code_has_the_split_of_its_own_row_of_questions() -> None:
+    task = {
+        "task_id": "double/output.0",
+        "seed_id": "double",
+        "source": "functions.jsonl",
+        "license": "MIT",
+        "kind": "output",
+        "question": "What does double(3) return?",
+        "steps": [],
+        "factors": [],
+        "answer": "6",
+        "gold": "6",
+        "verifier": "python_output",
+    }
+    about = {"seed_id": "double", "domain": "code", "split": "test"}
+    asked = [question("double", **about), question("double/output.0", 0.5, **about)]
+    (row,) = rl([], asked, [task])
+    info = row["extra_info"]
+    assert (info["seed_id"], info["split"]) == ("double/output.0", "test")
+    assert (row["ability"], info["pass_rate"]) == ("code", 0.5)
 
 
-def test_unverifiable_completions_alone_leave_the_pass_rate_unknown() -> None:
-    info = rl([seed("a")], [rollout("a", "unverifiable", key="1")])[0]["extra_info"]
-    assert (info["pass_rate"], info["n_rollouts"]) == (None, 0)
+def test_a_seed_that_is_not_among_the_questions_is_refused() -> None:
+    seeds = [seed(id_) for id_ in "abc"]
+    with pytest.raises(PublishError, match=r"2 of 3 seeds and tasks .* first: 'b'"):
+        rl(seeds, [question("a")])
+    assert len(rl([*seeds, seed("d", "?? no gold")], [question(id_) for id_ in "abc"])) == 3
 
 
 def test_seeds_whose_gold_cannot_be_verified_are_left_out_and_the_rest_counted_on() -> None:

@@ -165,7 +165,7 @@ def test_a_row_asks_about_numbered_steps_and_answers_with_verdicts_and_scores() 
     rows = tables.export()
     CritiqueSft.validate(rows)
     assert rows.drop("messages").to_dicts() == [
-        {"id": "t/native_critique/0", "label": 1, "n_steps": 2}
+        {"id": "t/native_critique/0", "seed_id": "s", "label": 1, "n_steps": 2}
     ]
     assert [message["role"] for message in rows["messages"][0]] == ["user", "assistant"]
     request, reply = said(rows)

@@ -23,7 +23,7 @@ from datagen.prompts.native import prompt_of
 from datagen.traces.markup import THINK_END, render, render_step, render_thought
 from datagen.traces.model import Step
 from datagen.traces.model import Trace as TraceModel
-from schemas import Node, Prefix, Probe, Rollout, StepLabel, Trace, TraceLabel
+from schemas import Node, Prefix, Probe, Question, Rejection, StepLabel, Trace, TraceLabel
 
 Row = dict[str, Any]
 
@@ -250,16 +250,32 @@ def test_pits_keep_the_order_of_the_traces_and_do_not_leak_between_them() -> Non
 # ---- advantages
 
 
+def solved(seed_id: str, pass_rate: float) -> Row:
+    """A row of ``questions``."""
+    return {
+        "question_id": seed_id,
+        "seed_id": seed_id,
+        "domain": "math",
+        "split": "train",
+        "n_words": 3,
+        "language": None,
+        "pass_rate": pass_rate,
+        "n_rollouts": 8,
+        "difficulty": "medium",
+    }
+
+
 def advantages(
     traces: list[Row],
     steps: list[list[Row]],
     *labels: Row,
-    rollouts: list[Row] | None = None,
+    pass_rates: dict[str, float] | None = None,
     **options: Any,
 ) -> list[Row]:
     given, step_labels, trace_labels = tables(traces, steps, list(labels))
-    drawn_ = Rollout.from_rows(rollouts or [])
-    return export_advantages(given, drawn_, step_labels, trace_labels, **options).to_dicts()
+    asked = [solved(seed_id, rate) for seed_id, rate in (pass_rates or {}).items()]
+    questions = Question.from_rows(asked)
+    return export_advantages(given, questions, step_labels, trace_labels, **options).to_dicts()
 
 
 def test_a_measured_trace_gives_its_values_advantages_and_pit() -> None:
@@ -267,6 +283,7 @@ def test_a_measured_trace_gives_its_values_advantages_and_pit() -> None:
     assert advantages([of], [measured(of, 0.25, 0.5, 0.0, 0.0)], found(of, 1)) == [
         {
             "id": "w",
+            "seed_id": "s1",
             "prompt": "Q?\n",
             "completions": ["a", "b", "c"],
             "factors": ["Compute"] * 3,
@@ -282,9 +299,8 @@ def test_a_measured_trace_gives_its_values_advantages_and_pit() -> None:
 
 def test_counted_values_give_advantages_against_the_solve_rate_and_the_outcome_ends_them() -> None:
     of = right("r", "abc")
-    rollouts = [drawn("x", "correct", key="1"), drawn("x", "wrong", key="2")]
-    rollouts += [drawn("ax", "wrong", key="3", given=1), drawn("x", "wrong", key="4", seed_id="o")]
-    (row,) = advantages([of], [counted(of, (3, 4), (1, 4), None)], rollouts=rollouts)
+    steps = [counted(of, (3, 4), (1, 4), None)]
+    (row,) = advantages([of], steps, pass_rates={"s1": 0.5, "other": 1.0})
     assert row["values"] == [0.75, 0.25, 1.0]
     assert row["advantages"] == [0.25, -0.5, 0.75]
     assert row["prover_advantages"] == [None] * 3
@@ -359,6 +375,7 @@ def test_a_pair_is_a_whole_right_reply_and_the_wrong_one_up_to_its_pit() -> None
             "chosen": [{"role": "assistant", "content": reply(["a", "b", "c"])}],
             "rejected": [{"role": "assistant", "content": thought(["a", "x"])}],
             "id": "r:w",
+            "seed_id": "s1",
         }
     ]
 
@@ -366,6 +383,22 @@ def test_a_pair_is_a_whole_right_reply_and_the_wrong_one_up_to_its_pit() -> None
 def test_without_a_pit_both_replies_are_whole() -> None:
     (row,) = preference([right("r", "abc"), wrong("w", "axyz")])
     assert row["rejected"][0]["content"] == reply(["a", "x", "y", "z"], "20")
+
+
+def test_a_rejected_trace_is_in_no_pair_but_still_shows_which_beginnings_are_sound() -> None:
+    rows = [right("r", "abc"), right("twin", "axc"), wrong("w", "axyz"), wrong("v", "aqq")]
+    labels = [found(rows[2], 1), found(rows[3], 1)]
+    table = Rejection.from_rows(
+        [
+            {"id": name, "rule": "near_duplicate", "kind": "trace", "seed_id": "s1"}
+            | {"reason": "says almost the same", "other": "r", "score": 0.9, "preview": ""}
+            for name in ("twin", "v")
+        ]
+    )
+    (row,) = preference(rows, *labels, rejections=table)
+    assert row["id"] == "r:w"  # cut behind "x" it would be the beginning of the right twin
+    assert row["rejected"][0]["content"] == reply(["a", "x", "y", "z"], "20")
+    assert set(ids(kto(rows, *labels, rejections=table))) == {"r", "w"}
 
 
 def test_wrong_replies_stay_whole_on_demand() -> None:
@@ -561,6 +594,7 @@ def test_right_replies_are_desirable_and_wrong_ones_up_to_the_pit_are_not() -> N
         "completion": [{"role": "assistant", "content": reply(["a", "b", "c"])}],
         "label": True,
         "id": "r",
+        "seed_id": "s1",
     }
     assert found_["w"]["completion"][0]["content"] == thought(["a", "x"])
     assert found_["w"]["label"] is False
@@ -682,6 +716,7 @@ def test_a_replica_pair_is_the_proposal_that_was_taken_and_one_that_was_not() ->
     state = TraceModel(QUESTION, (Step("given", Factor.PLAN),))
     assert row == {
         "id": "n1:n2",
+        "seed_id": "s1",
         "prompt": prompt_of(state),
         "chosen": render_step(Step("3*6=18", Factor.COMPUTE)),
         "rejected": render_step(Step("3+6=9", Factor.COMPUTE)),

@@ -14,11 +14,10 @@ from datagen.errors import ConfigError
 from datagen.export import export_policy_value
 from datagen.factors.taxonomy import ACTIONS, TAXONOMY_VERSION, Factor
 from datagen.guides import load_guide
-from datagen.guides.training import Schedule, read_rows, train_prm, train_two_heads
+from datagen.guides.training import Schedule, read_rows, train_two_heads
 from datagen.guides.training.rows import split_by_question
 from datagen.journal import Journal
-from datagen.reasoner.bundle import SEEDS, problem_of
-from datagen.reasoner.oracle import first_error
+from datagen.reasoner.bundle import SEEDS
 from datagen.search.expansion import Replica
 from datagen.search.generate import GenerateConfig
 from datagen.search.puct import PuctConfig
@@ -42,43 +41,23 @@ STATE = {
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """``policy_value`` and ``prm`` of one search by the embedded reasoner, as Parquet files.
-
-    The steps of the rollouts are labelled by the oracle.
-    """
-    seeds = read_seeds(str(SEEDS)).seeds
-    prefixes = make_prefixes(seeds, n_prefixes=0)
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``policy_value`` of one search by the embedded reasoner, as a Parquet file."""
+    prefixes = make_prefixes(read_seeds(str(SEEDS)).seeds, n_prefixes=0)
     config = PuctConfig(n_simulations=8, n_root_rollouts=6, replicas=(Replica(1.0),))
     engine = open_engine(EngineSettings(device="cpu"))
     with Journal(":memory:") as journal:
         found = search_prefixes(prefixes, engine, journal, config=GenerateConfig(puct=config))
-    folder = tmp_path_factory.mktemp("tables")
-    rows = export_policy_value(found.nodes, found.rollouts, prefixes)
-    rows.write_parquet(folder / "policy_value.parquet")
-    problems = {row["seed_id"]: problem_of(row["meta"]) for row in seeds.iter_rows(named=True)}
-    judged = []
-    for row in found.rollouts.filter(pl.col("steps").list.len() > 0).iter_rows(named=True):
-        problem = problems[row["seed_id"]]
-        pairs = zip(row["steps"], row["factors"], strict=True)
-        error = first_error(problem, [Step(text, Factor(factor)) for text, factor in pairs])
-        n_steps = len(row["steps"])
-        judged.append(
-            {
-                "prompt": problem.question + "\n",
-                "completions": row["steps"],
-                "labels": [error < 0 or idx < error for idx in range(n_steps)],
-            }
-        )
-    pl.DataFrame(judged).write_parquet(folder / "prm.parquet")
-    return {name: folder / f"{name}.parquet" for name in ("policy_value", "prm")}
+    path = tmp_path_factory.mktemp("tables") / "policy_value.parquet"
+    export_policy_value(found.nodes, found.rollouts, prefixes).write_parquet(path)
+    return path
 
 
 @pytest.mark.slow
 def test_two_heads_come_nearer_to_search_and_outcome_than_prior_and_mean(
-    tables: dict[str, Path], tmp_path: Path
+    table: Path, tmp_path: Path
 ) -> None:
-    rows = pl.read_parquet(tables["policy_value"])
+    rows = pl.read_parquet(table)
     report = train_two_heads(
         rows, checkpoint=WEIGHTS, out=tmp_path, schedule=Schedule(epochs=3), device="cpu"
     )
@@ -91,33 +70,10 @@ def test_two_heads_come_nearer_to_search_and_outcome_than_prior_and_mean(
 
 
 @pytest.mark.slow
-def test_a_reward_model_tells_good_steps_from_bad_ones(
-    tables: dict[str, Path], tmp_path: Path
-) -> None:
-    rows = pl.read_parquet(tables["prm"]).sample(400, seed=0)
-    report = train_prm(
-        rows, checkpoint=WEIGHTS, out=tmp_path, schedule=Schedule(epochs=3), device="cpu"
-    )
-    assert report.n_train + report.n_heldout == 400
-    assert report.loss < report.loss_base
-    assert report.auc > 0.65
-    assert not load_guide(tmp_path, device="cpu").has_policy
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("policy_value", ["cross-entropy to π", "the prior P has", "Brier score", "mean value"]),
-        ("prm", ["accuracy", "the more frequent label has", "AUC", "base rate"]),
-    ],
-)
-def test_the_published_examples_train_what_a_search_can_ask(
-    name: str, said: list[str], tables: dict[str, Path], tmp_path: Path
-) -> None:
+def test_the_published_example_trains_what_a_search_can_ask(table: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            *(sys.executable, EXAMPLES / f"train_{name}.py", "--data", tables[name]),
+            *(sys.executable, EXAMPLES / "train_policy_value.py", "--data", table),
             *("--out", tmp_path / "guide", "--minutes", "0.05"),
         ],
         capture_output=True,
@@ -125,8 +81,9 @@ def test_the_published_examples_train_what_a_search_can_ask(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    said = ("cross-entropy to π", "the prior P has", "Brier score", "mean value")
     assert all(words in done.stdout for words in said)
-    assert load_guide(tmp_path / "guide", device="cpu").has_policy == (name == "policy_value")
+    assert load_guide(tmp_path / "guide", device="cpu").has_policy
 
 
 # ---- rows

@@ -23,6 +23,7 @@ from datagen.engines.protocol import CompletionRequest
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.measure.run import trace_of
+from datagen.publish import read_manifest
 from datagen.publish.configs import CONFIGS
 from datagen.reasoner.bundle import SEEDS, problem_of
 from datagen.reasoner.oracle import first_error, judge_trace
@@ -30,12 +31,20 @@ from datagen.traces.model import Step
 from datagen.verify import VERIFIERS, verify_completion
 
 REPO = Path(__file__).parents[1]
-NEVER_FILLED = {"quarantine", "rubric_rewards"}
+NEVER_FILLED = {
+    *("quarantine", "rubric_rewards", "benchmark_checks"),
+    *("rejected_questions", "rejected_by_difficulty"),
+}
 """Tables without a row where all seeds are good and can be checked."""
 TABLES = [
     "seeds",
     "code_seeds",
     "quarantine",
+    "rejected_questions",
+    "benchmark_checks",
+    "questions",
+    "rejected_by_difficulty",
+    "rejected_traces",
     "executions",
     "code_tasks",
     "code_thoughts",
@@ -56,6 +65,8 @@ TABLES = [
     "sft_plain",
     "prm",
     "prm_verified",
+    "orm",
+    "processbench",
     "rl",
     "policy_value",
     "advantages",
@@ -455,18 +466,21 @@ def test_datasets_load_normally_and_streaming_from_another_folder(out: Path, tmp
     filled = set(CONFIGS) - NEVER_FILLED
     script = """
 import json, sys
-from datasets import load_dataset
+from datasets import get_dataset_split_names, load_dataset
 counts = {}
 for config in sys.argv[2:]:
-    whole = load_dataset(sys.argv[1], config, split="train")
-    streamed = list(load_dataset(sys.argv[1], config, split="train", streaming=True))
-    assert whole[0] == streamed[0], config
-    assert len(whole) == len(streamed)
-    counts[config] = len(whole)
+    counts[config] = {}
+    for split in get_dataset_split_names(sys.argv[1], config):
+        whole = load_dataset(sys.argv[1], config, split=split)
+        streamed = list(load_dataset(sys.argv[1], config, split=split, streaming=True))
+        assert whole[0] == streamed[0], config
+        assert len(whole) == len(streamed)
+        counts[config][split] = len(whole)
 print(json.dumps(counts))
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
-    assert {path.name for path in (out / "published").iterdir() if path.is_dir()} == filled
+    folders = {path.name for path in (out / "published").iterdir() if path.is_dir()}
+    assert folders == filled | {"figures"}
     done = subprocess.run(
         [sys.executable, "-c", script, str(out / "published"), *filled],
         capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300,
@@ -474,7 +488,36 @@ print(json.dumps(counts))
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout.splitlines()[-1])
     stored = {name: "raw_rollouts" if name == "rollouts" else name for name in filled}
-    assert counts == {name: table(out, stored[name]).height for name in filled}
+    rows = {name: sum(splits.values()) for name, splits in counts.items()}
+    assert rows == {name: table(out, stored[name]).height for name in filled}
+    assert sum("test" in splits for splits in counts.values()) > 10
+
+
+def test_no_question_is_in_two_splits_and_no_rejected_trace_in_a_dataset(out: Path):
+    repository = read_manifest(out / "published")
+    seeds: dict[str, set[str]] = {"train": set(), "test": set()}
+    split_of = dict(table(out, "questions").select("question_id", "split").iter_rows())
+    for name, config in repository.configs.items():
+        for split, files in config.splits.items():
+            for file in files.files:
+                rows = pl.read_parquet(out / "published" / file.path)
+                asked = rows.select(CONFIGS[name].seed().alias("asked"))["asked"]
+                assert {split_of[seed] for seed in asked} == {split}
+                seeds[split] |= {seed.split("/")[0] for seed in asked}
+    assert seeds["train"] and seeds["test"] and not seeds["train"] & seeds["test"]
+    rejected = set(table(out, "rejected_traces")["id"])
+    assert rejected
+    for name in ("sft", "sft_plain", "prm", "orm", "kto", "advantages", "processbench"):
+        assert not rejected & set(table(out, name)["id"]), name
+
+
+def test_the_published_folder_is_fit_to_be_published_elsewhere(out: Path, tmp_path: Path):
+    done = datagen("publish", "--out", out, "--to", f"{tmp_path / 'there'}/")
+    assert done.returncode == 0, done.stderr
+    again = datagen("publish", "--out", out, "--to", f"{tmp_path / 'there'}/")
+    assert "Everything is there already" in again.stdout
+    left = datagen("publish", "--out", tmp_path, "--to", f"{tmp_path / 'else'}/")
+    assert left.returncode == 1 and "Traceback" not in left.stderr
 
 
 def test_running_again_replays_everything_and_changes_nothing(

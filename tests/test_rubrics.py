@@ -25,7 +25,7 @@ from datagen.seeds import read_seeds
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.prefixes import make_prefixes
 from datagen.verify import Outcome, gold_is_parseable, verify_completion
-from schemas import Rollout, RubricReward, Seed
+from schemas import Question, Rollout, RubricReward, Seed
 
 Row = dict[str, Any]
 
@@ -273,7 +273,14 @@ def test_an_answer_by_rubric_is_never_verified() -> None:
 
 def test_open_questions_enter_neither_rl_nor_sft() -> None:
     seeds = Seed.from_rows([seed(), CHECKABLE])
-    rows = export_rl(seeds, Rollout.from_rows([rollout("r")]))
+    question = {"domain": "general", "split": "train", "n_words": 1, "n_rollouts": 0}
+    questions = Question.from_rows(
+        [
+            question | {"question_id": seed_id, "seed_id": seed_id, "difficulty": "unknown"}
+            for seed_id in seeds["seed_id"]
+        ]
+    )
+    rows = export_rl(seeds, questions)
     assert [info["seed_id"] for info in rows["extra_info"]] == ["sum"]
     prefixes = make_prefixes(seeds, n_prefixes=0)
     traces = assemble_traces(seeds, prefixes, Rollout.from_rows([rollout("r")]))

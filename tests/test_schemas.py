@@ -211,6 +211,7 @@ GOOD: dict[str, Row] = {
             {"role": "assistant", "content": "<think>3 * 6 = 18</think>18"},
         ],
         "id": "t1",
+        "seed_id": "gsm-1",
         "summary": None,
     },
     "prm": {
@@ -218,6 +219,7 @@ GOOD: dict[str, Row] = {
         "completions": ["Find the total.", "3 * 6 = 18"],
         "labels": [True, True],
         "id": "t1",
+        "seed_id": "gsm-1",
         "step_scores": [0.5, 1.0],
     },
     "rl": {
@@ -234,6 +236,7 @@ GOOD: dict[str, Row] = {
             "verifier": "math",
             "pass_rate": 0.5,
             "n_rollouts": 8,
+            "difficulty": "medium",
         },
     },
 }
@@ -328,8 +331,25 @@ GOOD["tags"] = {
     "depends_on": [-1, 0],
     "taxonomy": "2",
 }
+GOOD["orm"] = {
+    "prompt": "How many apples?\n",
+    "completion": "<think>\n3 * 6 = 20\n</think>\n\n20",
+    "label": 0,
+    "id": "t2",
+    "seed_id": "gsm-1",
+}
+GOOD["processbench"] = {
+    "id": "t2",
+    "generator": "e1",
+    "problem": "How many apples?",
+    "steps": ["Find the total.", "3 * 6 = 20"],
+    "final_answer_correct": False,
+    "label": 1,
+    "seed_id": "gsm-1",
+}
 GOOD["advantages"] = {
     "id": "t1",
+    "seed_id": "gsm-1",
     "prompt": "How many apples?\n",
     "completions": ["Find the total.", "3 * 6 = 20"],
     "factors": ["RestateGoal", "Compute"],
@@ -345,9 +365,11 @@ GOOD["preference"] = {
     "chosen": [{"role": "assistant", "content": "3 * 6 = 18"}],
     "rejected": [{"role": "assistant", "content": "3 * 6 = 2"}],
     "id": "t1:t2",
+    "seed_id": "gsm-1",
 }
 GOOD["step_preference"] = {
     "id": "n1:n2",
+    "seed_id": "gsm-1",
     "prompt": "Question: How many apples?\n",
     "chosen": "3 * 6 = 18",
     "rejected": "3 * 6 = 20",
@@ -363,6 +385,7 @@ GOOD["kto"] = {
     "completion": [{"role": "assistant", "content": "3 * 6 = 20"}],
     "label": False,
     "id": "t2",
+    "seed_id": "gsm-1",
 }
 GOOD["policy_value"] = {
     "id": "n1",
@@ -392,6 +415,7 @@ GOOD["critique"] = {
         {"role": "assistant", "content": "Step 0: so. Verdict: wrong.\n\n\\boxed{0}"},
     ],
     "id": "t1/native_critique/0",
+    "seed_id": "gsm-1",
     "label": 0,
     "n_steps": 2,
 }
@@ -419,6 +443,37 @@ GOOD["rubric_rewards"] = {
     "engine": "e1",
 }
 
+RL_INFO: Row = GOOD["rl"]["extra_info"]
+GOOD["rejections"] = {
+    "id": "gsm-1",
+    "rule": "near_duplicate",
+    "kind": "question",
+    "seed_id": "gsm-1",
+    "reason": "it is almost the same question as gsm-0",
+    "other": "gsm-0",
+    "score": 0.875,
+    "preview": "Tom has 3 bags",
+}
+GOOD["questions"] = {
+    "question_id": "gsm-1",
+    "seed_id": "gsm-1",
+    "domain": "math",
+    "split": "train",
+    "n_words": 9,
+    "language": "en",
+    "pass_rate": 0.5,
+    "n_rollouts": 8,
+    "difficulty": "medium",
+}
+GOOD["benchmark_checks"] = {
+    "name": "gsm8k",
+    "source": "gsm8k.jsonl",
+    "digest": "9f86d081",
+    "n_rows": 1319,
+    "n_checked": 65,
+    "n_rejected": 0,
+}
+
 EXTRACT: Row = {"writer": "extract", "n_attempts": 0, "completion_key": None, "engine": None}
 QUEUED: Row = {"verified": False, "review_rank": 3}
 
@@ -441,6 +496,14 @@ NO_TRIALS: Row = {
 }
 
 ALSO_GOOD: list[tuple[str, Row]] = [
+    ("rejections", {"rule": "gold", "other": None, "score": None, "preview": ""}),
+    ("rejections", {"rule": "contaminated", "other": "gsm8k#7", "score": 1.0}),
+    ("rejections", {"rule": "difficulty", "other": None, "score": 0.0}),
+    ("questions", {"pass_rate": None, "n_rollouts": 0, "difficulty": "unknown", "language": None}),
+    ("questions", {"question_id": "gsm-1/output.0", "split": "test"}),
+    ("benchmark_checks", {"source": "", "n_checked": 0}),
+    ("processbench", {"final_answer_correct": True, "label": -1}),
+    ("processbench", {"final_answer_correct": True}),
     ("advantages", {"pit": -1}),
     ("advantages", {"pit": -1, "outcome": "correct"}),
     ("step_preference", {"rejected_factor": "Plan", "kind": "factor"}),
@@ -516,6 +579,25 @@ ALSO_GOOD: list[tuple[str, Row]] = [
 ]
 
 BAD: list[tuple[str, str, Row]] = [
+    ("rejections", "repeats_something_else", {"other": "gsm-1"}),
+    ("rejections", "rule|one_of", {"rule": "boring"}),
+    ("rejections", "score|max", {"score": 1.5}),
+    ("questions", "difficulty_unknown_without_a_rate", {"pass_rate": None}),
+    ("questions", "difficulty_unknown_without_a_rate", {"difficulty": "unknown"}),
+    ("questions", "split|one_of", {"split": "validation"}),
+    ("benchmark_checks", "n_rows|min", {"n_rows": 0}),
+    ("sft", "seed_id|min_length", {"seed_id": ""}),
+    ("rl", "extra_info|inner_split_one_of", {"extra_info": RL_INFO | {"split": "dev"}}),
+    ("rl", "extra_info|inner_difficulty_one_of", {"extra_info": RL_INFO | {"difficulty": "odd"}}),
+    ("orm", "label|max", {"label": 2}),
+    ("orm", "label|min", {"label": -1}),
+    ("orm", "prompt|regex", {"prompt": "How many apples?"}),
+    ("orm", "completion|min_length", {"completion": ""}),
+    ("processbench", "label_within_steps", {"label": 2}),
+    ("processbench", "label|min", {"label": -2}),
+    ("processbench", "wrong_answer_has_a_wrong_step", {"label": -1}),
+    ("processbench", "steps|min_length", {"steps": [], "label": -1, "final_answer_correct": True}),
+    ("processbench", "steps|inner_min_length", {"steps": ["", "3 * 6 = 20"]}),
     ("advantages", "one_entry_per_step", {"factors": ["Compute"]}),
     ("advantages", "one_entry_per_step", {"values": [0.5]}),
     ("advantages", "one_entry_per_step", {"advantages": []}),
@@ -766,9 +848,24 @@ def test_a_broken_rule_is_named_with_table_count_and_value(
     assert "    row 0: " in message
 
 
+BAD_BETWEEN_ROWS: list[tuple[str, str, Row, Row]] = [
+    ("questions", "one_split_per_seed", {"split": "train"}, {"question_id": "q", "split": "test"}),
+]
+
+
+@pytest.mark.parametrize(("table", "rule", "first", "second"), BAD_BETWEEN_ROWS)
+def test_a_broken_rule_between_rows_names_the_later_one(
+    table: str, rule: str, first: Row, second: Row
+) -> None:
+    with pytest.raises(ContractError, match=rf"{rule} \(.+\), rows: 1\n.*row 1: ") as caught:
+        CONTRACTS[table].validate(unchecked(table, first, second))
+    assert str(caught.value).startswith(f"{table}: 1 of 2 rows break the contract")
+
+
 @TABLES
-def test_every_rule_between_columns_has_a_violation_in_these_tests(table: str) -> None:
-    assert set(CONTRACTS[table].rules()) <= {rule for name, rule, _ in BAD if name == table}
+def test_every_rule_with_a_description_has_a_violation_in_these_tests(table: str) -> None:
+    broken = [(name, rule) for name, rule, *_ in (*BAD, *BAD_BETWEEN_ROWS)]
+    assert {(table, rule) for rule in CONTRACTS[table].rules()} <= set(broken)
 
 
 def test_probes_are_rollouts_by_another_name() -> None:
@@ -1031,10 +1128,11 @@ def test_every_column_and_struct_field_is_described_in_one_line(table: str) -> N
 
 def test_registry_names_are_the_tables_and_their_modules() -> None:
     assert list(CONTRACTS) == [
-        *("seeds", "code_seeds", "quarantine", "prefixes", "nodes", "rollouts", "traces", "tags"),
+        *("seeds", "code_seeds", "quarantine", "rejections", "benchmark_checks", "questions"),
+        *("prefixes", "nodes", "rollouts", "traces", "tags"),
         *("critiques", "probes", "step_labels", "trace_labels", "corrections"),
         *("executions", "code_thoughts", "code_tasks", "summaries"),
-        *("sft", "prm", "critique", "rl", "rubric_rewards"),
+        *("sft", "prm", "orm", "processbench", "critique", "rl", "rubric_rewards"),
         *("advantages", "preference", "step_preference", "kto"),
         *("policy_value", "raw_rollouts"),
     ]

@@ -4,14 +4,17 @@ Every body reads inputs, makes one call into the library, and describes the resu
 """
 
 from assets.graph.code import code_tasks, code_thoughts, executions
+from assets.graph.curation import questions, rejected_by_difficulty, rejected_traces
 from assets.graph.datasets import (
     advantages,
     critique,
     kto,
+    orm,
     policy_value,
     preference,
     prm,
     prm_verified,
+    processbench,
     raw_rollouts,
     rl,
     sft,
@@ -19,7 +22,7 @@ from assets.graph.datasets import (
     step_preference,
 )
 from assets.graph.labels import critiques, label_tables, measured_traces
-from assets.graph.publishing import published
+from assets.graph.publishing import fit_to_publish, published, uploaded
 from assets.graph.search import rubric_rewards, search_tables
 from assets.graph.seeds import prefixes, seed_tables
 from assets.graph.traces import corrections, summaries, tags, traces
@@ -32,7 +35,10 @@ ASSETS = [
     prefixes,
     search_tables,
     rubric_rewards,
+    questions,
+    rejected_by_difficulty,
     traces,
+    rejected_traces,
     tags,
     measured_traces,
     critiques,
@@ -50,7 +56,13 @@ ASSETS = [
     step_preference,
     kto,
     critique,
+    orm,
+    processbench,
     raw_rollouts,
     published,
+    uploaded,
 ]
 """Every asset, in the order of the data."""
+
+CHECKS = [fit_to_publish]
+"""Every asset check."""

@@ -6,14 +6,17 @@ import polars as pl
 from assets.metadata import counts, described
 from assets.workspace import Workspace
 from datagen.code.traces import decided
+from datagen.curate import kept
 from datagen.export import (
     count_critiques,
     export_advantages,
     export_critique,
     export_kto,
+    export_orm,
     export_policy_value,
     export_preference,
     export_prm,
+    export_processbench,
     export_raw_rollouts,
     export_rl,
     export_sft,
@@ -27,12 +30,15 @@ from datagen.factors.tagging import with_tags
 def sft(
     workspace: Workspace,
     traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
     tags: pl.DataFrame,
     corrections: pl.DataFrame,
     summaries: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Verified right traces as chats, in thought-factor markup, with those that mend an error."""
-    frame = _chats(workspace, traces, tags, corrections, summaries, form="tagged")
+    frame = _chats(
+        workspace, kept(traces, rejected_traces), tags, corrections, summaries, form="tagged"
+    )
     return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
 
 
@@ -40,12 +46,15 @@ def sft(
 def sft_plain(
     workspace: Workspace,
     traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
     tags: pl.DataFrame,
     corrections: pl.DataFrame,
     summaries: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """The same with a plain ``<think>`` block."""
-    frame = _chats(workspace, traces, tags, corrections, summaries, form="plain")
+    frame = _chats(
+        workspace, kept(traces, rejected_traces), tags, corrections, summaries, form="plain"
+    )
     return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
 
 
@@ -71,16 +80,24 @@ def prm(
     workspace: Workspace,
     measured_traces: pl.DataFrame,
     traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
     code_thoughts: pl.DataFrame,
     step_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Measured traces and thoughts about code, right and wrong, with a label for each step."""
     cut = workspace.settings.export.after_first_error
-    about_code = traces.join(
+    labelled = pl.concat(
+        [measured_traces, _about_code(kept(traces, rejected_traces), code_thoughts)]
+    )
+    frame = export_prm(labelled, step_labels, after_first_error=cut)
+    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+
+
+def _about_code(traces: pl.DataFrame, code_thoughts: pl.DataFrame) -> pl.DataFrame:
+    """Traces that are thoughts about code, which runs of the code have labelled."""
+    return traces.join(
         code_thoughts, left_on="trace_id", right_on="thought_id", how="semi", maintain_order="left"
     )
-    frame = export_prm(pl.concat([measured_traces, about_code]), step_labels, after_first_error=cut)
-    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
 
 
 @dg.asset(group_name="datasets")
@@ -95,11 +112,38 @@ def prm_verified(
 
 @dg.asset(group_name="datasets")
 def rl(
-    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame
+    workspace: Workspace, seeds: pl.DataFrame, questions: pl.DataFrame, code_tasks: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
     """Questions with verifiable answers, about code too, and their measured pass rate."""
-    frame = export_rl(seeds, rollouts, code_tasks)
+    difficulties = workspace.settings.curation.difficulties
+    frame = export_rl(seeds, questions, code_tasks, difficulties=difficulties)
     return dg.Output(frame, metadata=described(frame, "prompt", "answer", "extra_info"))
+
+
+@dg.asset(group_name="datasets")
+def orm(traces: pl.DataFrame, rejected_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    """Whole replies of the policy, and whether they ended right."""
+    frame = export_orm(kept(traces, rejected_traces))
+    return dg.Output(
+        frame, metadata=described(frame, "prompt", "completion", labels=counts(frame, "label"))
+    )
+
+
+@dg.asset(group_name="datasets")
+def processbench(
+    measured_traces: pl.DataFrame,
+    traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
+    step_labels: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+) -> dg.Output[pl.DataFrame]:
+    """Traces whose first wrong step is verified, in the layout of ProcessBench."""
+    labelled = pl.concat(
+        [measured_traces, _about_code(kept(traces, rejected_traces), code_thoughts)]
+    )
+    frame = export_processbench(labelled, step_labels, trace_labels)
+    return dg.Output(frame, metadata=described(frame, "problem", "steps", "label"))
 
 
 @dg.asset(group_name="datasets")
@@ -125,12 +169,13 @@ def policy_value(
 @dg.asset(group_name="datasets")
 def advantages(
     traces: pl.DataFrame,
-    rollouts: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
+    questions: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Labelled traces with the advantage of each step, and the first pit that they fall into."""
-    frame = export_advantages(traces, rollouts, step_labels, trace_labels)
+    frame = export_advantages(kept(traces, rejected_traces), questions, step_labels, trace_labels)
     return dg.Output(frame, metadata=described(frame, "completions", "advantages", "pit"))
 
 
@@ -138,6 +183,7 @@ def advantages(
 def preference(
     workspace: Workspace,
     traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
     probes: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
@@ -149,6 +195,7 @@ def preference(
         probes,
         step_labels,
         trace_labels,
+        rejected_traces,
         max_per_question=settings.max_pairs_per_question,
         wrong_ends_at=settings.wrong_ends_at,
     )
@@ -168,6 +215,7 @@ def step_preference(
 def kto(
     workspace: Workspace,
     traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
     probes: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
@@ -178,6 +226,7 @@ def kto(
         probes,
         step_labels,
         trace_labels,
+        rejected_traces,
         wrong_ends_at=workspace.settings.export.wrong_ends_at,
     )
     return dg.Output(

@@ -8,17 +8,24 @@ from assets.progress import report_stage
 from assets.workspace import Workspace
 from datagen.cluster import run_stage
 from datagen.code.traces import code_step_labels, without_code
+from datagen.curate import kept
 from datagen.measure import pick_traces
 
 
 @dg.asset(group_name="labels")
 def measured_traces(
-    workspace: Workspace, traces: pl.DataFrame, rollouts: pl.DataFrame
+    workspace: Workspace,
+    traces: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
+    rollouts: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """The traces whose steps are measured: a few right and wrong ones of each prefix."""
     settings = workspace.settings.labels
     frame = pick_traces(
-        traces, rollouts, n_right=settings.n_right_traces, n_wrong=settings.n_wrong_traces
+        kept(traces, rejected_traces),
+        rollouts,
+        n_right=settings.n_right_traces,
+        n_wrong=settings.n_wrong_traces,
     )
     return dg.Output(
         frame, metadata=described(frame, "trace_id", "markup", outcomes=counts(frame, "outcome"))

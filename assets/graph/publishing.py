@@ -1,6 +1,5 @@
 """The published repository: every dataset, its card, and where it all came from."""
 
-from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
@@ -8,8 +7,18 @@ import polars as pl
 
 from assets.workspace import Workspace
 from datagen.config import BUNDLED, EMBEDDED, Settings
+from datagen.engines.registry import open_tokenizer
 from datagen.factors.taxonomy import TAXONOMY_VERSION
-from datagen.publish import Lineage, seed_sources, write_repository
+from datagen.publish import (
+    Lineage,
+    check_repository,
+    code_version,
+    curation,
+    longest_tokens,
+    seed_sources,
+    write_repository,
+)
+from datagen.publish.target import parse_target, publish
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
@@ -23,7 +32,7 @@ BUNDLED_NOTE = (
 )
 
 _SHOWN = (
-    *("prefixes", "search", "labels", "code", "factors", "corrections", "summaries"),
+    *("curation", "prefixes", "search", "labels", "code", "factors", "corrections", "summaries"),
     "export",
 )
 """Sections of settings that the card shows."""
@@ -52,39 +61,113 @@ def published(
     corrections: pl.DataFrame,
     tags: pl.DataFrame,
     rubric_rewards: pl.DataFrame,
+    orm: pl.DataFrame,
+    processbench: pl.DataFrame,
+    trace_labels: pl.DataFrame,
+    questions: pl.DataFrame,
+    rejected_questions: pl.DataFrame,
+    rejected_traces: pl.DataFrame,
+    rejected_by_difficulty: pl.DataFrame,
+    benchmark_checks: pl.DataFrame,
 ) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
+    settings = workspace.settings
+    tables = {
+        "sft": sft,
+        "sft_plain": sft_plain,
+        "prm": prm,
+        "prm_verified": prm_verified,
+        "orm": orm,
+        "rl": rl,
+        "policy_value": policy_value,
+        "advantages": advantages,
+        "preference": preference,
+        "step_preference": step_preference,
+        "kto": kto,
+        "critique": critique,
+        "processbench": processbench,
+        "rubric_rewards": rubric_rewards,
+        "traces": traces,
+        "corrections": corrections,
+        "tags": tags,
+        "rollouts": raw_rollouts,
+        "code_thoughts": code_thoughts,
+    }
+    tokenizer = open_tokenizer(settings.engine)
     repository = write_repository(
         workspace.published_path,
-        {
-            "sft": sft,
-            "sft_plain": sft_plain,
-            "prm": prm,
-            "prm_verified": prm_verified,
-            "rl": rl,
-            "policy_value": policy_value,
-            "advantages": advantages,
-            "preference": preference,
-            "step_preference": step_preference,
-            "kto": kto,
-            "critique": critique,
-            "rubric_rewards": rubric_rewards,
-            "traces": traces,
-            "corrections": corrections,
-            "tags": tags,
-            "rollouts": raw_rollouts,
-            "code_thoughts": code_thoughts,
-        },
-        lineage=_lineage(workspace.settings, seeds, code_seeds, rollouts, code_thoughts),
+        tables,
+        questions=questions,
+        lineage=_lineage(settings, seeds, code_seeds, rollouts, code_thoughts),
+        curation=curation(
+            rejected_questions,
+            rejected_traces,
+            rejected_by_difficulty,
+            benchmark_checks=benchmark_checks,
+            trace_labels=trace_labels,
+        ),
+        license=settings.publish.license,
+        repo_id=_repo_id(settings.publish.to),
+        longest_tokens=longest_tokens(tables, tokenizer) if tokenizer else None,
     )
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(repository.folder)),
             "rows": dg.MetadataValue.json(dict(repository.rows)),
+            "digest": repository.manifest.digest,
             "bytes": repository.n_bytes,
             "card": dg.MetadataValue.md((repository.folder / "README.md").read_text("utf-8")),
         }
     )
+
+
+@dg.asset_check(asset=published)  # which ``uploaded`` asks for itself
+def fit_to_publish(workspace: Workspace) -> dg.AssetCheckResult:
+    """Whether the published folder is whole, and is what its card says."""
+    wanted = workspace.settings.publish
+    checks = check_repository(
+        workspace.published_path,
+        require_benchmarks=wanted.require_benchmarks,
+        license=wanted.license,
+        require_review=wanted.require_review,
+    )
+    failed = {check.name: check.detail for check in checks if not check.passed}
+    return dg.AssetCheckResult(
+        passed=not failed,
+        description="; ".join(f"{name}: {detail}" for name, detail in failed.items()),
+        metadata={check.name: check.detail for check in checks},
+    )
+
+
+@dg.asset(group_name="datasets", deps=[published])
+def uploaded(workspace: Workspace) -> dg.MaterializeResult[Any]:
+    """The published folder, sent to the Hub or to another folder, if the settings name one."""
+    settings = workspace.settings.publish
+    if settings.to is None:
+        return dg.MaterializeResult(metadata={"nowhere": "publish.to is unset"})
+    sent = publish(
+        workspace.published_path,
+        settings.to,
+        private=settings.private,
+        gated=False if settings.gated == "no" else settings.gated,
+        license=settings.license,
+        require_benchmarks=settings.require_benchmarks,
+        require_review=settings.require_review,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "url": sent.url,
+            "commit": sent.commit,
+            "tag": sent.tag,
+            "changed": sent.changed,
+            "load": sent.load,
+            "bytes_sent": sent.plan.n_bytes,
+        }
+    )
+
+
+def _repo_id(to: str | None) -> str | None:
+    return parse_target(to).repo_id if to else None
 
 
 def _lineage(
@@ -107,8 +190,9 @@ def _lineage(
         engine=", ".join(sorted(engines)) or "none",
         model="embedded reasoner" if toy else settings.engine.model,
         settings=shown,
-        code_version=f"datagen {version('datagen')}",
+        code_version=code_version(),
         sources=seed_sources(seeds, code_seeds),
         notes=tuple(note for note, holds in notes.items() if holds),
         taxonomy=TAXONOMY_VERSION,
+        prompts=settings.engine.dialect.fingerprint,
     )

@@ -3,13 +3,17 @@
 import dagster as dg
 import polars as pl
 
-from assets.metadata import described
+from assets.metadata import counts, described
 from assets.workspace import Workspace
+from datagen.curate import curate_seeds
+from datagen.curate.benchmarks import read_benchmarks
 from datagen.rubrics import refuse_unscorable
 from datagen.seeds import read_seeds, refuse_shared_ids
 from datagen.seeds.code import read_code_seeds
 from datagen.traces.prefixes import make_prefixes
 from schemas import CodeSeed, Quarantine, Seed
+
+_Table = dg.Output[pl.DataFrame]
 
 
 @dg.multi_asset(
@@ -17,22 +21,37 @@ from schemas import CodeSeed, Quarantine, Seed
         "seeds": dg.AssetOut(description="Human ⟨question, thought, answer⟩, one a row."),
         "code_seeds": dg.AssetOut(description="Functions with the tests that they pass."),
         "quarantine": dg.AssetOut(description="Rows of the sources that were refused, and why."),
+        "rejected_questions": dg.AssetOut(description="Good rows that curation left out, and why."),
+        "benchmark_checks": dg.AssetOut(description="Benchmarks that questions were compared to."),
     },
     group_name="seeds",
 )
 def seed_tables(
     workspace: Workspace,
-) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
-    """Read and check the seed sources."""
+) -> tuple[_Table, _Table, _Table, _Table, _Table]:
+    """Read, check and curate the seed sources."""
     seeds, refused = _read_seeds(workspace)
     code_seeds, code_refused = _read_code_seeds(workspace)
     refuse_shared_ids(seeds, code_seeds)
     refuse_unscorable(seeds, workspace.settings.engine.dialect)
     quarantine = pl.concat([refused, code_refused])
+    curation = workspace.settings.curation
+    kept = curate_seeds(
+        seeds,
+        code_seeds,
+        config=curation.curate_config(),
+        benchmarks=read_benchmarks(curation.benchmarks),
+    )
+    checks, rejected = kept.benchmark_checks, kept.rejections
+    rules = counts(rejected, "rule")
     return (
-        dg.Output(seeds, metadata=described(seeds, "seed_id", "question", "answer")),
-        dg.Output(code_seeds, metadata=described(code_seeds, "seed_id", "question", "code")),
+        dg.Output(kept.seeds, metadata=described(kept.seeds, "seed_id", "question", "answer")),
+        dg.Output(
+            kept.code_seeds, metadata=described(kept.code_seeds, "seed_id", "question", "code")
+        ),
         dg.Output(quarantine, metadata=described(quarantine, "row_idx", "field", "reason")),
+        dg.Output(rejected, metadata=described(rejected, "id", "rule", "reason", rules=rules)),
+        dg.Output(checks, metadata=described(checks, "name", "n_rows", "n_rejected")),
     )
 
 

@@ -7,7 +7,6 @@ runs in a fresh process, since memory once used is rarely given back.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from datagen.bench.memory import peak_memory_mib
 from datagen.config import Settings
 from datagen.engines.fake import FakeEngine, toy_prefer, toy_question, toy_rate, toy_write
 from datagen.engines.protocol import Request
@@ -158,17 +158,6 @@ def _search(prefixes: pl.DataFrame, folder: Path) -> int:
     return progress.n_tokens
 
 
-def _peak_mib() -> float:
-    """Most memory that this process ever held."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # The system's own maximum counts the parent too, whose memory we were born with.
-        [line] = [x for x in status.read_text().splitlines() if x.startswith("VmHWM:")]
-        return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
 def run_here(n_seeds: int, folder: Path) -> Run:
     """Run in this process; its peak is that of whatever the process has done before, too."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +170,7 @@ def run_here(n_seeds: int, folder: Path) -> Run:
         began, cpu_began = time.perf_counter(), time.process_time()
         n_tokens = _search(prefixes, Path(fresh))
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
-    return Run(n_seeds, seconds, cpu_s, n_tokens, _peak_mib())
+    return Run(n_seeds, seconds, cpu_s, n_tokens, peak_memory_mib())
 
 
 if __name__ == "__main__":

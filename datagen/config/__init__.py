@@ -4,7 +4,8 @@ A ``datagen.toml`` holds the same names in the same sections. An unknown name is
 misspelt setting that is silently ignored costs a night of GPU time.
 """
 
-from datagen.config.datasets import ExportSettings
+from datagen.config.curation import CurationSettings
+from datagen.config.datasets import ExportSettings, PublishSettings
 from datagen.config.labels import CorrectionSettings, FactorSettings, LabelSettings, SummarySettings
 from datagen.config.models import EngineSettings, RaySettings
 from datagen.config.search import SearchSettings
@@ -19,11 +20,13 @@ __all__ = [
     "NONE",
     "CodeSettings",
     "CorrectionSettings",
+    "CurationSettings",
     "EngineSettings",
     "ExportSettings",
     "FactorSettings",
     "LabelSettings",
     "PrefixSettings",
+    "PublishSettings",
     "RaySettings",
     "SandboxSettings",
     "SearchSettings",

@@ -25,3 +25,28 @@ class ExportSettings(Section):
     min_delta_q: float = Field(
         default=0.25, gt=0, le=1, description="Least difference of Q in a pair of steps"
     )
+
+
+class PublishSettings(Section):
+    """Where the datasets go, and what must hold before they do."""
+
+    to: str | None = Field(
+        default=None, description='Folder, or "org/name" on the Hub; unset: the output folder only'
+    )
+    private: bool | None = Field(
+        default=None, description="On the Hub: seen by its owners only; unset: as it is there"
+    )
+    gated: Literal["auto", "manual", "no"] | None = Field(
+        default=None,
+        description='On the Hub: readers ask for access, granted by itself ("auto") or by you '
+        '("manual"); unset: as it is there',
+    )
+    license: str | None = Field(
+        default=None, description="Licence of the whole, where seeds come under several"
+    )
+    require_benchmarks: tuple[str, ...] = Field(
+        default=(), description="Benchmarks that all questions must have been compared with"
+    )
+    require_review: bool = Field(
+        default=False, description="Nothing is published that people have not reviewed"
+    )

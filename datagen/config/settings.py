@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from datagen.config.datasets import ExportSettings
+from datagen.config.curation import CurationSettings
+from datagen.config.datasets import ExportSettings, PublishSettings
 from datagen.config.labels import CorrectionSettings, FactorSettings, LabelSettings, SummarySettings
 from datagen.config.models import EngineSettings, RaySettings
 from datagen.config.search import SearchSettings
@@ -23,6 +24,7 @@ class Settings(Section):
     """All settings; sections as in ``datagen.toml``."""
 
     seeds: SeedSettings = SeedSettings()
+    curation: CurationSettings = CurationSettings()
     prefixes: PrefixSettings = PrefixSettings()
     engine: EngineSettings = EngineSettings()
     search: SearchSettings = SearchSettings()
@@ -33,6 +35,7 @@ class Settings(Section):
     corrections: CorrectionSettings = CorrectionSettings()
     summaries: SummarySettings = SummarySettings()
     export: ExportSettings = ExportSettings()
+    publish: PublishSettings = PublishSettings()
     ray: RaySettings = RaySettings()
 
     @model_validator(mode="after")

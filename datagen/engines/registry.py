@@ -5,7 +5,7 @@ Engine modules are imported when they are asked for, since each pulls in a heavy
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from datagen.config import EMBEDDED, EngineSettings, Settings
 from datagen.engines.protocol import Engine
@@ -83,6 +83,15 @@ def open_engine(settings: EngineSettings) -> Engine:
     if settings.dialect is not NATIVE:  # whose name older journals do not have
         engine.fingerprint += f":{settings.dialect.fingerprint}"
     return engine
+
+
+def open_tokenizer(settings: EngineSettings) -> Any | None:
+    """The model's tokenizer, of ``transformers``; ``None`` if it is a server's."""
+    if settings.kind == "openai":
+        return None
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(_checkpoint(settings))
 
 
 def open_team(settings: Settings) -> Engine:

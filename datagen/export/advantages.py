@@ -11,16 +11,20 @@ import polars as pl
 from datagen.errors import ConfigError
 from datagen.export.pits import first_pits
 from datagen.export.prm import explode_steps, refuse_other_steps
-from datagen.export.rl import pass_rates
 from schemas import Advantage
 
 _MEASURED: Final = "posterior"
 _RUN: Final = "execution"
+_STEP: Final = ("trace_id", "step_idx")
+_KNOWN: Final = (
+    *("label_source", "hard_label", "n_trials", "mc_value"),
+    *("value", "advantage", "prover_advantage"),
+)
 
 
 def export_advantages(
     traces: pl.DataFrame,
-    rollouts: pl.DataFrame,
+    questions: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
     *,
@@ -32,12 +36,12 @@ def export_advantages(
     Those are the measured traces, the ones with a rollout from any of their steps, and thoughts
     about code that a run has checked. V_k is the value after step k by the posterior, else the
     share of right rollouts; after the last step, how the trace ended. A_k = V_k - V_{k-1}, and
-    before the first step stands the solve rate of the question: the posterior's, else the share of
-    right completions of the bare question.
+    before the first step stands the solve rate of the question: the posterior's, else its pass
+    rate.
 
     Args:
         traces: table ``traces``.
-        rollouts: table ``rollouts``, for the solve rates.
+        questions: table ``questions``, for the pass rates.
         step_labels: table ``step_labels``. Labels of other traces are ignored.
         trace_labels: table ``trace_labels``. The same holds.
         min_trials: fewest rollouts whose share of right ones is taken for a value.
@@ -53,16 +57,16 @@ def export_advantages(
     """
     if min_trials < 1:
         raise ConfigError(f"min_trials={min_trials!r} must be at least 1")
-    labels = step_labels.join(traces, on="trace_id", how="semi").sort("trace_id", "step_idx")
+    labels = step_labels.join(traces, on="trace_id", how="semi")
     all_steps = explode_steps(traces)
     refuse_other_steps(labels, all_steps)
     steps = all_steps.join(
-        labels.drop("seed_id", "text"),
-        on=["trace_id", "step_idx"],
+        labels.select(*_STEP, *_KNOWN),
+        on=_STEP,
         how="left",
         maintain_order="left",
     ).join(
-        pass_rates(rollouts).select("seed_id", "pass_rate"),
+        questions.select(pl.col("question_id").alias("seed_id"), "pass_rate"),
         on="seed_id",
         how="left",
         maintain_order="left",
@@ -102,6 +106,7 @@ def export_advantages(
         .join(pits, on="trace_id", maintain_order="left")
         .select(
             pl.col("trace_id").alias("id"),
+            "seed_id",
             (pl.col("question").str.strip_chars_end() + "\n").alias("prompt"),
             *("completions", "factors", "values", "advantages", "prover_advantages"),
             *("pit", "outcome"),

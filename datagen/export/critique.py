@@ -74,6 +74,7 @@ def export_critique(
                 "messages"
             ),
             pl.format("{}/{}/{}", *_VOTE).alias("id"),
+            "seed_id",
             "label",
             "n_steps",
         )

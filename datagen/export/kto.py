@@ -7,12 +7,10 @@ Trainers put the end of the turn behind every reply. Behind a cut one it is the 
 push down, and teaches nothing: mask it, or use ``wrong_ends_at="answer"``.
 """
 
-import hashlib
-
 import polars as pl
 
 from datagen.errors import ConfigError
-from datagen.export.replies import Ending, collect_replies, message, text_of
+from datagen.export.replies import Ending, collect_replies, hashed, message, text_of
 from schemas import Kto
 
 _SEPARATOR = "\x1f"
@@ -23,6 +21,7 @@ def export_kto(
     probes: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
+    rejections: pl.DataFrame | None = None,
     *,
     max_per_question: int = 8,
     max_ratio: float | None = 2.0,
@@ -36,6 +35,8 @@ def export_kto(
         probes: table ``probes``.
         step_labels: table ``step_labels``.
         trace_labels: table ``trace_labels``.
+        rejections: table ``rejected_traces``, see
+            :func:`~datagen.export.replies.collect_replies`.
         max_per_question: rows that one question gives at most, half of them of either label.
         max_ratio: how many times the rows of one label may outnumber those of the other, over the
             whole table; rows beyond are left out, and all if there is one label only. ``None``
@@ -63,6 +64,7 @@ def export_kto(
         probes,
         step_labels,
         trace_labels,
+        rejections,
         wrong_ends_at=wrong_ends_at,
         min_mass=min_mass,
     )
@@ -84,9 +86,8 @@ def export_kto(
         .sort(*group, "is_whole", "n_alike_before", "trace_id")
         .filter(position.over(group) < max_per_question // 2)
     )
-    hashes = [hashlib.sha256(id_.encode()).hexdigest() for id_ in picked["trace_id"]]
     rows = (
-        picked.with_columns(pl.Series("hash", hashes, pl.String), text_of(picked))
+        picked.with_columns(hashed(picked["trace_id"]), text_of(picked))
         .sort("hash")
         .filter(_within(picked["label"], max_ratio))
     )
@@ -96,6 +97,7 @@ def export_kto(
             message("assistant", "text").alias("completion"),
             "label",
             pl.col("trace_id").alias("id"),
+            "seed_id",
         )
     )
 

@@ -7,9 +7,8 @@ trace ended, the one that follows the most visited factors, and stands here to h
 
 import polars as pl
 
-from datagen.factors.taxonomy import TAXONOMY_VERSION, Factor
-from datagen.prompts.native import prompt_of
-from datagen.traces.model import Step, Trace
+from datagen.export.markup import state_markup
+from datagen.factors.taxonomy import TAXONOMY_VERSION
 from datagen.traces.paths import node_paths
 from schemas import PolicyValue
 
@@ -67,7 +66,7 @@ def export_policy_value(
     )
     return PolicyValue.validate(
         rows.with_columns(
-            pl.Series("prompt", _prompts(rows), dtype=pl.String),
+            state_markup(rows).alias("prompt"),
             id="node_id",
             taxonomy=pl.lit(TAXONOMY_VERSION),
         ).select(PolicyValue.column_names())
@@ -116,15 +115,3 @@ def _outcomes(nodes: pl.DataFrame, rollouts: pl.DataFrame, chosen: pl.DataFrame)
             "node_id", at=pl.coalesce("child_id", "at")
         )
     return walk.join(at_end, left_on="at", right_on="node_id").select("node_id", outcome="ends")
-
-
-def _prompts(rows: pl.DataFrame) -> list[str]:
-    """Each state as a model of the markup reads it."""
-    return [
-        prompt_of(Trace(question, tuple(map(_step, steps, factors))))
-        for question, steps, factors in rows.select("question", "steps", "factors").iter_rows()
-    ]
-
-
-def _step(text: str, factor: str) -> Step:
-    return Step(text, Factor(factor))

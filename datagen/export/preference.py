@@ -25,6 +25,7 @@ def export_preference(
     probes: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
+    rejections: pl.DataFrame | None = None,
     *,
     max_per_question: int = 4,
     wrong_ends_at: Ending = "pit",
@@ -41,6 +42,8 @@ def export_preference(
         probes: table ``probes``.
         step_labels: table ``step_labels``.
         trace_labels: table ``trace_labels``.
+        rejections: table ``rejected_traces``, see
+            :func:`~datagen.export.replies.collect_replies`.
         max_per_question: pairs that one question gives at most. Seeds that ask the same question
             share them.
         wrong_ends_at: ``pit`` cuts a wrong reply behind its first pit, where one is known;
@@ -65,6 +68,7 @@ def export_preference(
         probes,
         step_labels,
         trace_labels,
+        rejections,
         wrong_ends_at=wrong_ends_at,
         min_mass=min_mass,
     )
@@ -83,6 +87,7 @@ def export_preference(
             message("assistant", "right_text").alias("chosen"),
             message("assistant", "wrong_text").alias("rejected"),
             "id",
+            "seed_id",
         )
     )
 

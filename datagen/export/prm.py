@@ -86,7 +86,11 @@ def export_prm(
             traces.select("trace_id", prompt.alias("prompt")),
             on="trace_id",
             maintain_order="left",
-        ).select("prompt", "completions", "labels", pl.col("trace_id").alias("id"), "step_scores")
+        ).select(
+            *("prompt", "completions", "labels"),
+            pl.col("trace_id").alias("id"),
+            *("seed_id", "step_scores"),
+        )
     )
 
 
@@ -106,7 +110,10 @@ def refuse_other_steps(step_labels: pl.DataFrame, steps: pl.DataFrame) -> None:
 
     Tables of two different runs would otherwise join without a word, into wrong labels.
     """
-    strays = step_labels.join(steps, on=[*_STEP, "text"], how="anti").sort(*_STEP)
+    found = step_labels.select(*_STEP, "text").join(
+        steps.select(*_STEP, actual="text"), on=_STEP, how="left"
+    )
+    strays = found.filter(pl.col("text").ne_missing(pl.col("actual"))).sort(*_STEP)
     if strays.height:
         first = strays.row(0, named=True)
         raise PublishError(

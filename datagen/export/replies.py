@@ -5,17 +5,18 @@ but only if nothing right goes on from there: otherwise the pit was none, or was
 whole reply stands instead. The right traces that did go on from there are no examples to follow.
 """
 
+import hashlib
 from typing import Final, Literal, NamedTuple, get_args
 
 import polars as pl
 
+from datagen.curate.rows import kept
 from datagen.errors import ConfigError
+from datagen.export.markup import thought_markup
 from datagen.export.pits import first_pits, localised
-from datagen.factors.taxonomy import Factor
-from datagen.traces.assemble import trace_row
-from datagen.traces.markup import render_thought
-from datagen.traces.model import Step, Trace
+from datagen.traces.markup import THINK_END
 from datagen.verify import Outcome
+from schemas import Rejection
 
 Ending = Literal["pit", "answer"]
 ENDINGS: Final[tuple[Ending, ...]] = get_args(Ending)
@@ -46,6 +47,7 @@ def collect_replies(
     probes: pl.DataFrame,
     step_labels: pl.DataFrame,
     trace_labels: pl.DataFrame,
+    rejections: pl.DataFrame | None = None,
     *,
     wrong_ends_at: Ending = "pit",
     min_mass: float = 0.5,
@@ -57,6 +59,8 @@ def collect_replies(
         probes: table ``probes``; the right ones are right replies as well.
         step_labels: table ``step_labels``.
         trace_labels: table ``trace_labels``.
+        rejections: table ``rejected_traces``: replies that are left out, though what they show of
+            the others still counts.
         wrong_ends_at: ``pit`` cuts a wrong reply behind its first pit, where one is known;
             ``answer`` keeps it whole.
         min_mass: see :func:`~datagen.export.pits.first_pits`.
@@ -100,7 +104,8 @@ def collect_replies(
         ]
     )
     sound = right.join(doubtful, on="trace_id", how="anti", maintain_order="left")
-    return Replies(sound, found_wrong)
+    left_out = Rejection.empty() if rejections is None else rejections
+    return Replies(kept(sound, left_out), kept(found_wrong, left_out))
 
 
 def states(replies: pl.DataFrame) -> pl.DataFrame:
@@ -129,17 +134,22 @@ def states(replies: pl.DataFrame) -> pl.DataFrame:
 
 def text_of(replies: pl.DataFrame) -> pl.Series:
     """The replies as they are written: a whole one in full, a cut one up to its last kept step."""
-    columns = replies.select("markup", "steps", "factors", "n_kept")
-    texts = [
-        markup if n_kept is None else render_thought(_steps(steps[:n_kept], factors[:n_kept]))
-        for markup, steps, factors, n_kept in columns.iter_rows()
-    ]
-    return pl.Series("text", texts, pl.String)
+    n_kept = pl.col("n_kept")
+    heads = replies.select(pl.col("steps", "factors").list.head(n_kept.fill_null(0)))
+    cut = thought_markup(heads)
+    text = pl.when(n_kept.is_null()).then("markup").otherwise(cut).alias("text")
+    return replies.select(text).to_series()
 
 
 def message(role: str, content: str) -> pl.Expr:
     """A conversation of one message, whose content is in the column ``content``."""
     return pl.concat_list(pl.struct(pl.lit(role).alias("role"), pl.col(content).alias("content")))
+
+
+def hashed(ids: pl.Series) -> pl.Series:
+    """A hash of each id, the same in every process: an order that means nothing."""
+    hashes = [hashlib.sha256(id_.encode()).hexdigest() for id_ in ids]
+    return pl.Series("hash", hashes, pl.String)
 
 
 def _right(traces: pl.DataFrame, probes: pl.DataFrame) -> pl.DataFrame:
@@ -158,25 +168,12 @@ def _right(traces: pl.DataFrame, probes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _as_traces(probes: pl.DataFrame) -> pl.DataFrame:
-    rows = [
-        trace_row(
-            Trace(row["question"], _steps(row["steps"], row["factors"]), row["answer"]),
-            seed_id=row["seed_id"],
-        )
-        # A probe is in no table of traces; whoever looks it up finds it among the rollouts.
-        | {"trace_id": row["rollout_id"]}
-        for row in probes.iter_rows(named=True)
-    ]
-    strings = dict.fromkeys(_COLUMNS, pl.String())
-    lists = {"steps": pl.List(pl.String()), "factors": pl.List(pl.String())}
-    columns = [{name: row[name] for name in _COLUMNS} for row in rows]
-    return pl.DataFrame(columns, schema=strings | lists).with_columns(
-        pl.lit(False).alias("is_human")
-    )
-
-
-def _steps(texts: list[str], factors: list[str]) -> tuple[Step, ...]:
-    return tuple(Step(text, Factor(name)) for text, name in zip(texts, factors, strict=True))
+    """Probes under the names of traces; whoever looks one up finds it among the rollouts."""
+    return probes.with_columns(
+        pl.col("rollout_id").alias("trace_id"),
+        (thought_markup(probes) + THINK_END + probes["answer"]).alias("markup"),
+        pl.lit(False).alias("is_human"),
+    ).select(*_COLUMNS, "is_human")
 
 
 def _whole(drawn: pl.DataFrame, outcome: Outcome) -> pl.DataFrame:

@@ -8,14 +8,16 @@ one right answer; ``extra_info.verifier`` says which function of :mod:`datagen.v
 """
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
 
+from datagen.errors import PublishError
 from datagen.verify import gold_is_parseable
 from datagen.verify.notation import undress
 from datagen.verify.text import read_choice
-from schemas import CodeTask, Rl
+from schemas import DIFFICULTIES, CodeTask, Difficulty, Rl
 
 _GOLD: Final = ("answer", "verifier")
 _DOLLAR: Final = re.compile(r"(?<!\\)\$")
@@ -23,23 +25,27 @@ _TEX: Final = re.compile(r"[\\{}]")
 
 
 def export_rl(
-    seeds: pl.DataFrame, rollouts: pl.DataFrame, code_tasks: pl.DataFrame | None = None
+    seeds: pl.DataFrame,
+    questions: pl.DataFrame,
+    code_tasks: pl.DataFrame | None = None,
+    *,
+    difficulties: Collection[Difficulty] = DIFFICULTIES,
 ) -> pl.DataFrame:
     """Write one row for each seed whose gold answer can be verified, and each task about code.
-
-    ``pass_rate`` is of completions of the bare question alone: those that go on from given steps
-    say how hard the rest is, not the question. A completion that several searches share counts
-    once. Completions that are unverifiable or truncated count as nothing, never as wrong.
 
     Args:
         seeds: table ``seeds``. A seed with a gold that no answer could be judged against is left
             out: it would reward nothing, or anything.
-        rollouts: table ``rollouts``. Rollouts of other seeds are ignored.
+        questions: table ``questions``, for splits and pass rates. Others than these are ignored.
         code_tasks: table ``code_tasks``, if there is any.
+        difficulties: questions of any other are left out.
 
     Returns:
-        Table ``rl``, ordered by seed or task; ``extra_info.index`` counts the rows from 0.
-        ``pass_rate`` is null where ``n_rollouts``, the completions behind it, is 0.
+        Table ``rl``, ordered by seed or task; ``extra_info.index`` counts the rows of each split
+        from 0. ``pass_rate`` is null where ``n_rollouts``, the completions behind it, is 0.
+
+    Raises:
+        PublishError: if a row's question is not in ``questions``.
     """
     about_words = seeds.join(_solutions(seeds), on=_GOLD).select(
         *("seed_id", "source", "domain", "question", "solution", "answer", "verifier"),
@@ -50,11 +56,19 @@ def export_rl(
         *(pl.col("task_id").alias("seed_id"), "source", pl.lit("code").alias("domain")),
         *("question", pl.col("answer").alias("solution"), "answer", "verifier", "gold"),
     )
-    return Rl.validate(
+    known = ("split", "pass_rate", "n_rollouts", "difficulty")
+    rows = (
         pl.concat([about_words, about_code])
-        .join(pass_rates(rollouts), on="seed_id", how="left")
+        .join(
+            questions.select(pl.col("question_id").alias("seed_id"), *known),
+            on="seed_id",
+            how="left",
+        )
         .sort("seed_id")
-        .select(
+    )
+    _refuse_unknown(rows)
+    return Rl.validate(
+        rows.filter(pl.col("difficulty").is_in(difficulties)).select(
             pl.concat_list(
                 pl.struct(pl.lit("user").alias("role"), pl.col("question").alias("content"))
             ).alias("prompt"),
@@ -66,12 +80,8 @@ def export_rl(
                 "reward_model"
             ),
             pl.struct(
-                pl.int_range(pl.len(), dtype=pl.Int64).alias("index"),
-                pl.lit("train").alias("split"),
-                "seed_id",
-                "verifier",
-                "pass_rate",
-                pl.col("n_rollouts").fill_null(0),
+                pl.int_range(pl.len(), dtype=pl.Int64).over("split").alias("index"),
+                *("split", "seed_id", "verifier", "pass_rate", "n_rollouts", "difficulty"),
             ).alias("extra_info"),
         )
     )
@@ -101,17 +111,13 @@ def _solution(gold: str, verifier: str) -> str:
     return f"${bare}$" if is_formula else rf"$\text{{{bare}}}$"
 
 
-def pass_rates(rollouts: pl.DataFrame) -> pl.DataFrame:
-    """Per ``seed_id``: share of right completions of the bare question, and ``n_rollouts``."""
-    return (
-        rollouts.filter(pl.col("n_given_steps") == 0, pl.col("outcome").is_in(["correct", "wrong"]))
-        .unique(["seed_id", "completion_key"])
-        .group_by("seed_id")
-        .agg(
-            (pl.col("outcome") == "correct").mean().alias("pass_rate"),
-            pl.len().cast(pl.Int64).alias("n_rollouts"),
+def _refuse_unknown(rows: pl.DataFrame) -> None:
+    lost = rows.filter(pl.col("split").is_null())["seed_id"]
+    if len(lost):
+        raise PublishError(
+            f"{len(lost)} of {rows.height} seeds and tasks are not in the table questions, first: "
+            f"{lost[0]!r}; make questions anew from these seeds and tasks"
         )
-    )
 
 
 def _data_source() -> pl.Expr:

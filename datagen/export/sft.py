@@ -67,11 +67,9 @@ def export_sft(
             "question",
             (pl.col("provenance") != "human").alias("is_generated"),
             pl.col("factors").list.join(_SEPARATOR).alias("sequence"),
-            (pl.col("markup") if form == "tagged" else _plain()).alias("reply"),
+            (pl.col("markup") if form == "tagged" else plain_reply()).alias("reply"),
         )
-        .filter(
-            form == "tagged" or pl.col("reply").str.count_matches(_END_THINK, literal=True) == 1
-        )
+        .filter(form == "tagged" or ends_once("reply"))
     )
     return Sft.validate(
         _chosen(replies, max_per_question)
@@ -81,17 +79,24 @@ def export_sft(
                 "messages"
             ),
             pl.col("trace_id").alias("id"),
+            "seed_id",
             "summary",
         )
     )
 
 
-def _plain() -> pl.Expr:
+def plain_reply() -> pl.Expr:
+    """``<think>``, the words of the steps, ``</think>``, a blank line and the answer."""
     step = pl.element()
     # Steps cut from prose bring the white space that stood between them.
     closed = pl.when(step.str.contains(r"\s\z")).then(step).otherwise(step + "\n")
     thought = pl.col("steps").list.eval(closed).list.join("").str.strip_chars_end()
     return pl.concat_str(pl.lit(_THINK), thought, pl.lit(f"\n{_END_THINK}\n\n"), pl.col("answer"))
+
+
+def ends_once(reply: str) -> pl.Expr:
+    """Whether a reader of such a reply can tell where its thought ends."""
+    return pl.col(reply).str.count_matches(_END_THINK, literal=True) == 1
 
 
 def _chosen(replies: pl.DataFrame, max_per_question: int) -> pl.DataFrame:

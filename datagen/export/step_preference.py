@@ -9,17 +9,14 @@ as one text without a chat template. A step ends with its closing tag, where a p
 is stopped; a trainer that puts an end of text behind both should not.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from datagen.errors import ConfigError
-from datagen.factors.taxonomy import Factor
-from datagen.prompts.native import prompt_of
-from datagen.traces.markup import THINK_END, render_step
-from datagen.traces.model import Step
-from datagen.traces.prefixes import prefix_trace
+from datagen.export.markup import state_markup, step_markup
+from datagen.traces.markup import THINK_END
+from datagen.traces.paths import node_paths
 from datagen.verify import Outcome
 from schemas import StepPreference
 
@@ -68,13 +65,18 @@ def export_step_preference(
     pairs = pl.concat([_replica_pairs(steps), _factor_pairs(steps, min_visits)]).filter(
         pl.col("delta_q") > 0, pl.col("delta_q") >= min_delta
     )
-    prompts = _prompts(pairs["parent_id"].unique(), nodes, prefixes)
+    states = node_paths(nodes, prefixes).join(
+        pairs, left_on="node_id", right_on="parent_id", how="semi"
+    )
+    prompts = states.select(
+        pl.col("node_id").alias("parent_id"), state_markup(states).alias("prompt")
+    )
     rows = (
-        pairs.with_columns(
+        pairs.join(prompts, on="parent_id", how="left")
+        .with_columns(
             pl.format("{}:{}", "chosen_id", "rejected_id").alias("id"),
-            pl.col("parent_id").replace_strict(prompts, return_dtype=pl.String).alias("prompt"),
-            pl.Series("chosen", _segments(pairs, "chosen"), pl.String),
-            pl.Series("rejected", _segments(pairs, "rejected"), pl.String),
+            _segment("chosen"),
+            _segment("rejected"),
         )
         .filter(pl.col("chosen") != pl.col("rejected"))
         .sort(pl.min_horizontal("n_chosen", "n_rejected"), "id", descending=[True, False])
@@ -137,28 +139,8 @@ def _side(side: str, suffix: str, n: str, factor: str) -> list[pl.Expr]:
     ]
 
 
-def _segments(pairs: pl.DataFrame, side: str) -> list[str]:
-    columns = pairs.select(f"{side}_text", f"{side}_factor", f"{side}_answer")
-    return [
-        render_step(Step(text, Factor(factor))) + ("" if answer is None else THINK_END + answer)
-        for text, factor, answer in columns.iter_rows()
-    ]
-
-
-def _prompts(
-    node_ids: Iterable[str], nodes: pl.DataFrame, prefixes: pl.DataFrame
-) -> dict[str, str]:
-    """What the policy continues from each of these nodes."""
-    columns = ("node_id", "parent_id", "prefix_id", "factor", "text")
-    found = {row["node_id"]: row for row in nodes.select(columns).iter_rows(named=True)}
-    given = {row["prefix_id"]: row for row in prefixes.iter_rows(named=True)}
-    prompts: dict[str, str] = {}
-    for node_id in node_ids:
-        row: Mapping[str, Any] = found[node_id]
-        segments: list[str] = []
-        while row["parent_id"] is not None:
-            segments.append(render_step(Step(row["text"], Factor(row["factor"]))))
-            row = found[row["parent_id"]]
-        root = prompt_of(prefix_trace(given[row["prefix_id"]]))
-        prompts[node_id] = root + "".join(reversed(segments))
-    return prompts
+def _segment(side: str) -> pl.Expr:
+    """The step in its tags; a last one runs on through the answer."""
+    answer = pl.lit(THINK_END) + pl.col(f"{side}_answer")
+    step = step_markup(f"{side}_text", f"{side}_factor")
+    return pl.concat_str(step, answer.fill_null("")).alias(side)

@@ -3,7 +3,25 @@
 The folder loads like the repository that it becomes when it is uploaded as it is.
 """
 
-from datagen.publish.lineage import Lineage, SeedSource, seed_sources
+from datagen.publish.checks import Check, check_repository
+from datagen.publish.curation import Curation, curation
+from datagen.publish.lengths import longest_tokens
+from datagen.publish.lineage import Lineage, SeedSource, code_version, seed_sources
+from datagen.publish.manifest import Manifest, read_manifest
 from datagen.publish.repository import Repository, write_repository
 
-__all__ = ["Lineage", "Repository", "SeedSource", "seed_sources", "write_repository"]
+__all__ = [
+    "Check",
+    "Curation",
+    "Lineage",
+    "Manifest",
+    "Repository",
+    "SeedSource",
+    "check_repository",
+    "code_version",
+    "curation",
+    "longest_tokens",
+    "read_manifest",
+    "seed_sources",
+    "write_repository",
+]

@@ -27,16 +27,8 @@ In `rl` the rows whose `ability` is `code` are rewarded by running code, not by 
 strings. `extra_info.verifier` says how, and `reward_model.ground_truth` is what it needs: for \
 `python` unit tests (JSON: `entry_point`, `tests`, `prelude`), for `python_input` a function and \
 the result that the answer must give (JSON: `code`, `entry_point`, `output`), for `python_output` \
-the value that a call returns, as a Python literal."""
-
-_SNIPPET: Final = """\
-```python
-from datagen.verify import verify_completion
-
-def reward(completion: str, row: dict) -> float:
-    gold, verifier = row["reward_model"]["ground_truth"], row["extra_info"]["verifier"]
-    return float(verify_completion(completion, gold, verifier=verifier).outcome == "correct")
-```"""
+the value that a call returns, as a Python literal. The reward above for TRL does all of this. A \
+trainer that hands over `answer` alone cannot: leave these rows out there."""
 
 _SANDBOX: Final = (
     "It runs what a model wrote in a sandbox; do not run it, or the tests, without one."
@@ -52,9 +44,14 @@ def about_code(tables: Mapping[str, pl.DataFrame]) -> str:
     parts: list[str] = []
     if "code_thoughts" in tables:
         parts += [_ROWS, *_figures(code_statistics(tables["code_thoughts"])), _LIMIT]
-    if "rl" in tables and tables["rl"].filter(pl.col("ability") == "code").height:
-        parts += [_REWARD, _SNIPPET, _SANDBOX]
+    if asks_for_code(tables):
+        parts += [_REWARD, _SANDBOX]
     return section("Code", *parts) if parts else ""
+
+
+def asks_for_code(tables: Mapping[str, pl.DataFrame]) -> bool:
+    """Whether a question of ``rl`` is about code."""
+    return "rl" in tables and bool((tables["rl"]["ability"] == "code").any())
 
 
 def _figures(found: CodeStatistics) -> tuple[str, str, str]:

@@ -1,8 +1,8 @@
 """The configs of a published dataset: one per consumer, each with its contract.
 
-The surprising fact: no config has a column that its consumer does not read. Trainers look at every
-column, and one too many breaks them loudly or, worse, silently. What people want besides is in
-``traces``, to be joined by id.
+The surprising fact: no config has a column that its consumer does not read, but for ``id`` and
+``seed_id``. Trainers look at every column, and one too many breaks them loudly or, worse, silently.
+What people want besides is in ``traces``, to be joined by id.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,11 @@ from schemas import (
     Correction,
     CritiqueSft,
     Kto,
+    Orm,
     PolicyValue,
     Preference,
     Prm,
+    ProcessBench,
     RawRollout,
     Rl,
     RubricReward,
@@ -31,6 +33,10 @@ from schemas import (
 )
 
 
+def _seed_id() -> pl.Expr:
+    return pl.col("seed_id")
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """One config.
@@ -39,11 +45,14 @@ class Config:
         contract: what its table holds.
         purpose: what it is for, as the card says it.
         n_chars: expression for the characters of a row that a model would read.
+        seed: expression for the seed or task whose question a row is of, a ``question_id`` or a
+            ``seed_id`` of table ``questions``.
     """
 
     contract: type[Contract]
     purpose: str
     n_chars: Callable[[], pl.Expr]
+    seed: Callable[[], pl.Expr] = _seed_id
 
 
 def _chat(column: str) -> Callable[[], pl.Expr]:
@@ -80,6 +89,15 @@ def _all_steps() -> pl.Expr:
     return pl.col("question").str.len_chars() + steps + pl.col("tail").str.len_chars()
 
 
+def _problem() -> pl.Expr:
+    steps = pl.col("steps").list.eval(pl.element().str.len_chars() + 1).list.sum()
+    return pl.col("problem").str.len_chars() + steps
+
+
+def _asked() -> pl.Expr:
+    return pl.col("extra_info").struct.field("seed_id")
+
+
 def _code() -> pl.Expr:
     steps = pl.col("steps").list.eval(pl.element().str.len_chars() + 1).list.sum()
     return pl.col("question").str.len_chars() + steps + pl.col("code").str.len_chars()
@@ -106,10 +124,21 @@ CONFIGS: Final[dict[str, Config]] = {
         "process reward models; only traces whose first error rollouts and judges agree on",
         _stepwise,
     ),
+    "orm": Config(
+        Orm,
+        "outcome reward models; whole replies of the policy, verified right or wrong; shuffled",
+        _texts("prompt", "completion"),
+    ),
+    "processbench": Config(
+        ProcessBench,
+        "measuring process reward models; traces whose first wrong step is known, as ProcessBench",
+        _problem,
+    ),
     "rl": Config(
         Rl,
         "reinforcement learning; questions with a gold answer or unit tests, and their pass rate",
         _chat("prompt"),
+        seed=_asked,
     ),
     "preference": Config(
         Preference,

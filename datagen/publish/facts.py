@@ -1,6 +1,6 @@
-"""The card's section of figures: says in words and tables what ``statistics`` counted."""
+"""The card's section of facts: says in words, tables and pictures what ``statistics`` counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Final
 
@@ -14,19 +14,36 @@ from datagen.publish.statistics import (
     trace_statistics,
 )
 from datagen.traces.markup import THINK_END
+from schemas import DIFFICULTIES, SPLITS, Difficulty
 
 _TOP_FACTORS: Final = 12
 
+_ALT: Final = {
+    "factors": "Bars: how many steps perform each thought factor, in right and in wrong traces",
+    "difficulty": "Bars: how many questions there are in each bin of the pass rate, by split",
+}
 
-def figures(tables: Mapping[str, pl.DataFrame]) -> str:
+
+def facts(
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    questions: pl.DataFrame | None = None,
+    pictures: Iterable[str] = (),
+) -> str:
     """The section, from whichever tables there are that have any; it may be empty.
 
     Args:
         tables: config → table with rows.
+        questions: table ``questions``, for how hard they are.
+        pictures: paths of the pictures, relative to the card.
     """
+    shown = {path.rpartition("/")[2].removesuffix(".png"): path for path in pictures}
     parts = [describe(tables[name]) for name, describe in _PARTS.items() if name in tables]
-    facts = [tell(tables[name]) for name, tell in _FACTS.items() if name in tables]
-    return section("Statistics", *parts, bullets(facts)) if parts or facts else ""
+    if questions is not None and questions.height:
+        parts.append(_difficulty(questions))
+    told = [tell(tables[name]) for name, tell in _FACTS.items() if name in tables]
+    images = [f"![{_ALT[name]}]({path})" for name, path in shown.items()]
+    return section("Statistics", *parts, bullets(told), *images) if parts or told else ""
 
 
 def _traces(traces: pl.DataFrame) -> str:
@@ -91,6 +108,21 @@ def _questions(rl: pl.DataFrame) -> str:
     return bullets(facts)
 
 
+def _difficulty(questions: pl.DataFrame) -> str:
+    counted = {
+        (difficulty, split): n
+        for difficulty, split, n in questions.group_by("difficulty", "split")
+        .agg(pl.len())
+        .iter_rows()
+    }
+    rows = [
+        (_DIFFICULTY[name], *(f"{counted.get((name, split), 0):,}" for split in SPLITS))
+        for name in DIFFICULTIES
+        if any((name, split) in counted for split in SPLITS)
+    ]
+    return table(("pass rate from the bare question", *SPLITS), rows)
+
+
 def _corrections(corrections: pl.DataFrame) -> str:
     attempts = sorted(counts(corrections["n_attempts"]).items())
     return (
@@ -145,6 +177,14 @@ def _told(found: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in found.items())
 
 
+_DIFFICULTY: Final[dict[Difficulty, str]] = {
+    "unknown": "not measured",
+    "unsolved": "unsolved: 0",
+    "hard": "hard: below 0.3",
+    "medium": "medium: 0.3 to 0.7",
+    "easy": "easy: above 0.7",
+    "solved": "solved: 1",
+}
 _PARTS: Final[dict[str, Callable[[pl.DataFrame], str]]] = {
     "traces": _traces,
     "prm": _labels,

@@ -39,6 +39,16 @@ def section(title: str, *parts: str) -> str:
     return "\n\n".join((f"## {title}", *filter(None, parts)))
 
 
+def subsection(title: str, *parts: str) -> str:
+    """A heading of lower rank and its paragraphs, empty ones left out."""
+    return "\n\n".join((f"### {title}", *filter(None, parts)))
+
+
+def block(language: str, *lines: str) -> str:
+    """Lines of code."""
+    return "\n".join((f"```{language}", *lines, "```"))
+
+
 def share(part: int, whole: int) -> str:
     """A share in per cent."""
     return f"{100 * part / whole:.1f} %" if whole else "n/a"

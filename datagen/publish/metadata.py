@@ -9,13 +9,12 @@ last, from what was written.
 # datasets ships no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from datagen.publish.configs import CONFIGS
 from datagen.publish.licenses import hub_license
-from datagen.publish.lineage import Lineage
-from datagen.publish.parquet import Written
+from datagen.publish.manifest import ConfigFiles
 
 TAGS: Final = (
     "synthetic",
@@ -37,12 +36,12 @@ _SIZES: Final = (
 )
 
 
-def front_matter(written: Mapping[str, Written], *, lineage: Lineage, title: str) -> str:
+def front_matter(configs: Mapping[str, ConfigFiles], *, licenses: Iterable[str], title: str) -> str:
     """The YAML block, between its ``---`` lines.
 
     Args:
-        written: the configs that have rows, in the order of the card; the first is the default.
-        lineage: for the licence.
+        configs: the configs that have rows, in the order of the card; the first is the default.
+        licenses: the licence of the whole, or those of the seeds.
         title: the dataset's name for people.
     """
     # Takes seconds to import, and whoever only reads a card's statistics does not need it.
@@ -51,21 +50,23 @@ def front_matter(written: Mapping[str, Written], *, lineage: Lineage, title: str
     from datasets.splits import SplitDict, SplitInfo
     from huggingface_hub import DatasetCardData
 
-    default = next(iter(written))
-    license, license_name = hub_license(lineage.licenses)
+    default = next(iter(configs))
+    license, license_name = hub_license(licenses)
     data = DatasetCardData(
         license=license,
         pretty_name=title,
         tags=list(TAGS),
         task_categories=["text-generation"],
-        size_categories=[_size(sum(config.n_rows for config in written.values()))],
+        size_categories=[_size(sum(config.rows for config in configs.values()))],
         configs=[
             {
                 "config_name": name,
-                "data_files": [{"split": "train", "path": f"{name}/train-*"}],
+                "data_files": [
+                    {"split": split, "path": f"{name}/{split}-*"} for split in config.splits
+                ],
                 **({"default": True} if name == default else {}),
             }
-            for name in written
+            for name, config in configs.items()
         ],
         license_name=license_name,
     )
@@ -73,12 +74,15 @@ def front_matter(written: Mapping[str, Written], *, lineage: Lineage, title: str
         name: DatasetInfo(
             features=CONFIGS[name].contract.features(),
             splits=SplitDict(
-                {"train": SplitInfo("train", num_bytes=size.n_bytes, num_examples=size.n_rows)}
+                {
+                    split: SplitInfo(split, num_bytes=files.bytes, num_examples=files.rows)
+                    for split, files in config.splits.items()
+                }
             ),
-            download_size=size.n_file_bytes,
-            dataset_size=size.n_bytes,
+            download_size=sum(file.size for file in config.files),
+            dataset_size=sum(files.bytes for files in config.splits.values()),
         )
-        for name, size in written.items()
+        for name, config in configs.items()
     }
     DatasetInfosDict(infos).to_dataset_card_data(data)
     return f"---\n{data.to_yaml()}\n---\n"

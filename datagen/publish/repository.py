@@ -1,26 +1,36 @@
 """Writes tables as a local folder that is laid out as a Hugging Face dataset repository.
 
-The surprising fact: an empty table is not written. A split without rows breaks loaders, so the card
-names it as empty instead. The folder appears all at once or not at all, and equal data gives equal
-bytes.
+The surprising fact: an empty table is not written, nor an empty split. A split without rows breaks
+loaders, so the card names the table as empty instead. The folder is complete: whoever publishes it
+elsewhere only copies it. It appears all at once or not at all, and equal data gives equal bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
 from datagen.errors import PublishError
-from datagen.publish.card import DEFAULT_TITLE, MARK, card
+from datagen.publish.card import CARD, DEFAULT_TITLE, MARK, card
 from datagen.publish.configs import CONFIGS
+from datagen.publish.curation import Curation
 from datagen.publish.lineage import Lineage
+from datagen.publish.manifest import (
+    FORMAT,
+    MANIFEST,
+    ConfigFiles,
+    Manifest,
+    content_digest,
+    documents,
+    features_digest,
+)
 from datagen.publish.metadata import front_matter
-from datagen.publish.parquet import write_shards
+from datagen.publish.parquet import MAX_BYTES_PER_FILE, row_bytes, write_split
+from datagen.publish.pictures import FIGURES, draw
+from datagen.publish.splits import parts, splits_of_rows
 from datagen.publish.swap import replacing
-
-_CARD: Final = "README.md"
+from schemas import SPLITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +39,36 @@ class Repository:
 
     Attributes:
         folder: the folder.
-        rows: config → rows, in the order of the card.
+        manifest: what it holds.
         empty: configs that were left out because they had no row.
         files: every file, relative to the folder, in alphabetical order.
         n_bytes: the size of all files.
     """
 
     folder: Path
-    rows: Mapping[str, int]
+    manifest: Manifest
     empty: tuple[str, ...]
     files: tuple[Path, ...]
     n_bytes: int
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Config → rows of all its splits, in the order of the card."""
+        return {name: config.rows for name, config in self.manifest.configs.items()}
 
 
 def write_repository(
     folder: Path,
     tables: Mapping[str, pl.DataFrame],
     *,
+    questions: pl.DataFrame,
     lineage: Lineage,
+    curation: Curation | None = None,
+    license: str | None = None,
     title: str = DEFAULT_TITLE,
     repo_id: str | None = None,
     longest_tokens: Mapping[str, int] | None = None,
-    max_rows_per_file: int = 100_000,
+    max_bytes_per_file: int = MAX_BYTES_PER_FILE,
 ) -> Repository:
     """Write a repository, in place of an earlier one.
 
@@ -58,21 +76,25 @@ def write_repository(
         folder: where to write: a new or empty folder, or one that this function wrote.
         tables: config → table, see :data:`datagen.publish.configs.CONFIGS`. A config that is not
             given is not mentioned.
+        questions: table ``questions``, which lists the question of every row and its split.
         lineage: where the data came from.
+        curation: what was left out and what it was compared with; ``None``: it was not curated.
+        license: the licence of the whole; ``None``: that of the seeds.
         title: the dataset's name for people.
         repo_id: ``owner/name`` on the Hub, if known, for the examples on the card.
-        longest_tokens: config → tokens of its longest row, where somebody counted them.
-        max_rows_per_file: rows of one Parquet file.
+        longest_tokens: config → tokens of its longest row, see
+            :func:`datagen.publish.lengths.longest_tokens`.
+        max_bytes_per_file: size of one Parquet file before compression.
 
     Raises:
-        PublishError: if there is nothing to publish, a config is unknown, or the folder holds
-            something that this function did not write.
+        PublishError: if there is nothing to publish, a config is unknown, a row is of a question
+            that is not listed, or the folder holds something that this function did not write.
         ContractError: if a table breaks its contract.
     """
     if unknown := [name for name in tables if name not in CONFIGS]:
         raise PublishError(f"no such config: {unknown[0]!r}; use {', '.join(CONFIGS)}")
-    if max_rows_per_file < 1:
-        raise PublishError(f"max_rows_per_file={max_rows_per_file!r} must be at least 1")
+    if max_bytes_per_file < 1:
+        raise PublishError(f"max_bytes_per_file={max_bytes_per_file!r} must be at least 1")
     filled = {name: tables[name] for name in CONFIGS if name in tables and tables[name].height}
     empty = tuple(name for name in CONFIGS if name in tables and name not in filled)
     if not filled:
@@ -80,32 +102,85 @@ def write_repository(
         raise PublishError(f"nothing to publish: every table is empty ({given})")
     folder = folder.resolve()  # a link to the folder goes on pointing to it
     _refuse_foreign(folder)
+    splits = splits_of_rows(filled, questions)
     with replacing(folder) as fresh:
-        written = {
-            name: write_shards(
-                fresh / name, CONFIGS[name].contract.to_arrow(table), max_rows=max_rows_per_file
-            )
+        configs = {
+            name: _write_config(fresh, name, table, splits[name], max_bytes=max_bytes_per_file)
             for name, table in filled.items()
         }
-        head = front_matter(written, lineage=lineage, title=title)
+        pictures = draw(filled, questions, fresh / FIGURES)
+        manifest = _manifest(configs, lineage, curation, license)
+        head = front_matter(
+            configs, licenses=[license] if license else lineage.licenses, title=title
+        )
         body = card(
             filled,
-            empty=empty,
+            manifest=manifest,
             lineage=lineage,
+            questions=questions,
+            curation=curation,
+            empty=empty,
             title=title,
             repo_id=repo_id,
-            longest_tokens=longest_tokens or {},
+            longest_tokens=longest_tokens,
+            pictures=[path.relative_to(fresh).as_posix() for path in pictures],
         )
-        (fresh / _CARD).write_text(head + body, encoding="utf-8", newline="\n")
+        (fresh / CARD).write_text(head + body, encoding="utf-8", newline="\n")
+        manifest = replace(manifest, documents=documents(fresh, [fresh / CARD, *pictures]))
+        (fresh / MANIFEST).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
         files = sorted(path for path in fresh.rglob("*") if path.is_file())
         repository = Repository(
             folder=folder,
-            rows={name: config.n_rows for name, config in written.items()},
+            manifest=manifest,
             empty=empty,
             files=tuple(path.relative_to(fresh) for path in files),
             n_bytes=sum(path.stat().st_size for path in files),
         )
     return repository
+
+
+def _write_config(
+    folder: Path, name: str, table: pl.DataFrame, splits: pl.Series, *, max_bytes: int
+) -> ConfigFiles:
+    contract = CONFIGS[name].contract
+    table = contract.validate(table)
+    sizes = row_bytes(table)
+    return ConfigFiles(
+        features=features_digest(contract.features()),
+        splits={
+            split: write_split(
+                folder / name,
+                split,
+                table.filter(mask),
+                contract,
+                sizes.filter(mask),
+                max_bytes=max_bytes,
+            )
+            for split, mask in parts(splits).items()
+        },
+    )
+
+
+def _manifest(
+    configs: Mapping[str, ConfigFiles],
+    lineage: Lineage,
+    curation: Curation | None,
+    license: str | None,
+) -> Manifest:
+    """The manifest, but for the documents, which the card must be written for first."""
+    return Manifest(
+        format=FORMAT,
+        digest=content_digest(configs),
+        code_version=lineage.code_version,
+        taxonomy=lineage.taxonomy,
+        license=license,
+        licenses=lineage.licenses,
+        benchmarks=curation.benchmarks if curation else (),
+        rejections=curation.rejections if curation else None,
+        review=None,
+        configs=configs,
+        documents=(),
+    )
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -116,7 +191,7 @@ def _refuse_foreign(folder: Path) -> None:
         raise PublishError(f"{str(folder)!r} is a file; give a folder to publish to")
     entries = sorted(folder.iterdir())
     # Without our card even a folder of the same names is somebody else's dataset.
-    has_card = any(entry.name == _CARD for entry in entries)
+    has_card = any(entry.name == CARD for entry in entries)
     foreign = [entry.name for entry in entries if not (has_card and _is_ours(entry))]
     if foreign:
         raise PublishError(
@@ -126,10 +201,17 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _is_ours(entry: Path) -> bool:
-    if entry.name == _CARD:
+    if entry.name == CARD:
         return entry.is_file() and MARK in entry.read_text(encoding="utf-8", errors="replace")
-    return (
-        entry.name in CONFIGS
-        and entry.is_dir()
-        and all(path.is_file() and path.match("train-*.parquet") for path in entry.iterdir())
+    if entry.name == MANIFEST:
+        return entry.is_file()
+    if entry.name == FIGURES:
+        patterns = ["*.png"]
+    elif entry.name in CONFIGS:
+        patterns = [f"{split}-*.parquet" for split in SPLITS]
+    else:
+        return False
+    return entry.is_dir() and all(
+        path.is_file() and any(path.match(pattern) for pattern in patterns)
+        for path in entry.iterdir()
     )
