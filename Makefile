@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
+CONSUMERS := $(VENV)/.consumers
 # Files of tests side by side, each on one core: two processes of torch with two threads each crawl.
 PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
@@ -28,6 +29,11 @@ $(VLLM): $(READY) datagen/engines/vllm/install.py
 	$(BIN)/python -m datagen.engines.vllm.install --quiet $(PIP_ARGS)
 	@touch $@
 
+# Trainers of other people, which only tests need.
+$(CONSUMERS): $(READY) tests/consumers.py
+	$(BIN)/python tests/consumers.py --quiet $(PIP_ARGS)
+	@touch $@
+
 # Programs that models write run in bubblewrap; root is spared the typing.
 sandbox:
 	@command -v bwrap >/dev/null || { test "`id -u`" = 0 && command -v apt-get >/dev/null \
@@ -37,7 +43,7 @@ sandbox:
 run: $(READY) sandbox  ## seeds in, datasets out: the demo run, into out/
 	$(BIN)/datagen run --out out
 
-test: $(READY) $(VLLM) sandbox  ## every test
+test: $(READY) $(VLLM) $(CONSUMERS) sandbox  ## every test
 	$(PYTEST)
 
 check: $(READY) sandbox  ## lint, types and the fast tests

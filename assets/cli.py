@@ -259,6 +259,26 @@ def bench_factors(quick: bool, out: Path, json_path: Path | None, plot_path: Pat
     run_factor_bench(console, out=out, quick=quick, json_path=json_path, plot_path=plot_path)
 
 
+@bench.command("curate")
+@click.option("--quick", is_flag=True, help="A tenth of the rows.")
+@click.option(
+    "--questions",
+    type=click.Path(path_type=Path),
+    help="JSONL of questions that people wrote, to be wrongly accused; default: shipped ones.",
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+def bench_curate(quick: bool, questions: Path | None, json_path: Path | None) -> None:
+    """Curation: time and memory of 100,000 traces from tables to files, and what it finds.
+
+    Benchmark questions and near-duplicates are planted among questions of a made-up world.
+    """
+    from assets.curate_bench import run_curate_bench
+
+    run_curate_bench(console, quick=quick, json_path=json_path, questions=questions)
+
+
 cli.add_command(journal)
 cli.add_command(publish)
 
