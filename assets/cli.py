@@ -45,7 +45,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped. Run the same command again to go on from the journal.", err=True)
+        click.echo("\nStopped. Run the same command again to go on where it was.", err=True)
         sys.exit(130)
     except (DatagenError, ContractError) as error:
         click.echo(f"error: {error}", err=True)

@@ -588,7 +588,7 @@ def test_ctrl_c_says_how_to_go_on_and_loses_nothing(out: Path, settings: Path, t
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said[-3000:]
-    assert said.strip().endswith("Stopped. Run the same command again to go on from the journal.")
+    assert said.strip().endswith("Stopped. Run the same command again to go on where it was.")
     assert "Traceback" not in said
     kept = answers(again / "journal.sqlite")
     assert 0 < len(kept) < count(out / "journal.sqlite")

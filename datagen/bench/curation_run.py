@@ -134,10 +134,8 @@ def _sft(tables: _Tables, form: Form) -> pl.DataFrame:
 
 
 def _replies(tables: _Tables) -> tuple[pl.DataFrame, ...]:
-    return (
-        tables.good("traces"),
-        *map(tables.ours, ("probes", "step_labels", "trace_labels")),
-    )
+    names = ("traces", "probes", "step_labels", "trace_labels")
+    return (*map(tables.ours, names), tables.rejections)
 
 
 def _prm_verified(tables: _Tables) -> pl.DataFrame:
