@@ -30,6 +30,7 @@ class Rl(Contract):
         {
             "style": dy.String(description="How the reward is found, e.g. rule."),
             "ground_truth": dy.String(description="What the reward compares with."),
+            "verifier": Choice(VERIFIERS, description="How it compares, as in extra_info."),
         },
         description="How verl rewards an answer.",
     )

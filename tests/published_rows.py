@@ -92,7 +92,7 @@ def question(index: int, pass_rate: float | None, n_rollouts: int) -> Row:
         "answer": "18",
         "data_source": "datagen/gsm",
         "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": "18"},
+        "reward_model": {"style": "rule", "ground_truth": "18", "verifier": "numeric"},
         "extra_info": {
             "index": index,
             "split": "train",
@@ -107,10 +107,9 @@ def question(index: int, pass_rate: float | None, n_rollouts: int) -> Row:
 
 def code_question(index: int, verifier: str, gold: str, answer: str) -> Row:
     info = question(index, None, 0)["extra_info"] | {"verifier": verifier}
+    reward = {"style": "rule", "ground_truth": gold, "verifier": verifier}
     over = {"solution": answer, "answer": answer, "ability": "code", "extra_info": info}
-    return (
-        question(index, None, 0) | over | {"reward_model": {"style": "rule", "ground_truth": gold}}
-    )
+    return question(index, None, 0) | over | {"reward_model": reward}
 
 
 def code_thought(thought_id: str, route: str, attempt: int, *verdicts: str, **over: Any) -> Row:

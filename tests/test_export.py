@@ -434,7 +434,7 @@ def test_rl_row_says_the_gold_to_every_kind_of_trainer() -> None:
             "answer": "18",
             "data_source": "datagen/openai-gsm8k",
             "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": "18"},
+            "reward_model": {"style": "rule", "ground_truth": "18", "verifier": "numeric"},
             "extra_info": {
                 "index": 0,
                 "split": "train",

@@ -365,7 +365,8 @@ def test_the_embedded_reasoners_critiques_are_kept_where_they_find_the_true_erro
     n_right = (rows["label"] == -1).sum()
     assert n_right * 2 == rows.height
     true = dict(labels.select("trace_id", "first_error").iter_rows())
-    for messages, name, label, n_steps in rows.iter_rows():
+    columns = ("messages", "id", "label", "n_steps")
+    for messages, name, label, n_steps in rows.select(columns).iter_rows():
         reply = messages[1]["content"]
         assert label == true[name.split("/")[0]]
         paragraphs = reply.split("\n\n")[:-1]

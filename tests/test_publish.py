@@ -171,7 +171,7 @@ ORDINARY = {
     },
     "rl": {
         **{"prompt": _CHAT, "solution": "$1$", "answer": "1", "data_source": "d", "ability": "a"},
-        "reward_model": {"style": "rule", "ground_truth": "1"},
+        "reward_model": {"style": "rule", "ground_truth": "1", "verifier": "math"},
         "extra_info": {
             **{"index": 0, "split": "train", "seed_id": "y", "verifier": "math"},
             **{"pass_rate": 0.5, "n_rollouts": 2, "difficulty": "medium"},

@@ -228,7 +228,7 @@ GOOD: dict[str, Row] = {
         "answer": "18",
         "data_source": "datagen/apples",
         "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": "18"},
+        "reward_model": {"style": "rule", "ground_truth": "18", "verifier": "math"},
         "extra_info": {
             "index": 0,
             "split": "train",
@@ -775,7 +775,11 @@ BAD: list[tuple[str, str, Row]] = [
     ("code_thoughts", "step_checks|inner_one_of", {"step_checks": ["maybe"]}),
     ("code_tasks", "one_factor_per_step", {"factors": []}),
     ("rl", "prompt|min_length", {"prompt": []}),
-    ("rl", "reward_model|inner_style_nullability", {"reward_model": {"ground_truth": "18"}}),
+    (
+        "rl",
+        "reward_model|inner_style_nullability",
+        {"reward_model": {"ground_truth": "18", "verifier": "math"}},
+    ),
 ]
 
 MISTOLD = (
@@ -1102,7 +1106,7 @@ def test_json_schema_admits_good_rows(table: str) -> None:
         ("nodes", {"prior": 1.5}, "prior"),
         ("nodes", {"chosen": 1}, "chosen"),
         ("prm", {"prompt": "no newline"}, "prompt"),
-        ("rl", {"reward_model": {"style": "rule"}}, "ground_truth"),
+        ("rl", {"reward_model": {"style": "rule", "verifier": "math"}}, "ground_truth"),
         ("sft", {"messages": [{"role": "bot", "content": ""}]}, "role"),
     ],
 )

@@ -76,9 +76,9 @@ def export_rl(
             "answer",
             _data_source().alias("data_source"),
             pl.col("domain").alias("ability"),
-            pl.struct(pl.lit("rule").alias("style"), pl.col("gold").alias("ground_truth")).alias(
-                "reward_model"
-            ),
+            pl.struct(
+                pl.lit("rule").alias("style"), pl.col("gold").alias("ground_truth"), "verifier"
+            ).alias("reward_model"),
             pl.struct(
                 pl.int_range(pl.len(), dtype=pl.Int64).over("split").alias("index"),
                 *("split", "seed_id", "verifier", "pass_rate", "n_rollouts", "difficulty"),
