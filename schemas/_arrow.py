@@ -2,7 +2,8 @@
 
 Polars exports ``large_string`` and ``large_list``. Files that hold those load with other features
 than ordinary data and cannot be concatenated with it. So everything is narrowed to ``string`` and
-``list``, slice by slice where a column would overflow their 32-bit offsets.
+``list``, slice by slice where a column would overflow their 32-bit offsets. Numbers are widened to
+64 bits for the same reason: that is what they are in rows that somebody typed.
 """
 
 # pyarrow and datasets ship no types, so what comes from them is Any.
@@ -28,10 +29,16 @@ _PRIMITIVES: Final[dict[pl.DataType, Any]] = {
     pl.Float64(): pa.float64(),
 }
 
+_PUBLISHED: Final[dict[pl.DataType, Any]] = {
+    **_PRIMITIVES,
+    pl.Int32(): pa.int64(),
+    pl.Float32(): pa.float64(),
+}
+
 
 def arrow_schema(schema: pl.Schema) -> Any:
     """The ``pyarrow.Schema`` of a Polars schema; ``KeyError`` for a type that no contract uses."""
-    return pa.schema([(name, _arrow_type(dtype)) for name, dtype in schema.items()])
+    return pa.schema([(name, _arrow_type(dtype, _PUBLISHED)) for name, dtype in schema.items()])
 
 
 def hf_features(schema: pl.Schema) -> Any:
@@ -53,6 +60,17 @@ def arrow_table(frame: pl.DataFrame) -> Any:
     return pa.concat_tables([part.to_arrow().cast(schema) for part in parts])
 
 
+def published_type(dtype: Any) -> pl.DataType:
+    """What Polars reads from a published file where a frame has ``dtype``."""
+    if isinstance(dtype, pl.List):
+        return pl.List(published_type(dtype.inner))
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: published_type(field.dtype) for field in dtype.fields})
+    if dtype == pl.Int32:
+        return pl.Int64()
+    return pl.Float64() if dtype == pl.Float32 else dtype
+
+
 def exact_series(name: str, values: Sequence[object], dtype: pl.DataType) -> pl.Series:
     """A series of exactly these values.
 
@@ -63,7 +81,7 @@ def exact_series(name: str, values: Sequence[object], dtype: pl.DataType) -> pl.
         ValueError: A value that the type cannot hold; TypeError and OverflowError likewise.
     """
     _refuse_losses(values, dtype)
-    return pl.Series(name, pa.array(values, _arrow_type(dtype)), dtype=dtype)
+    return pl.Series(name, pa.array(values, _arrow_type(dtype, _PRIMITIVES)), dtype=dtype)
 
 
 def _refuse_losses(values: Sequence[object], dtype: Any) -> None:
@@ -83,9 +101,9 @@ def _refuse_losses(values: Sequence[object], dtype: Any) -> None:
                 raise ValueError(f"{value!r} is not an integer")
 
 
-def _arrow_type(dtype: Any) -> Any:
+def _arrow_type(dtype: Any, kinds: Mapping[pl.DataType, Any]) -> Any:
     if isinstance(dtype, pl.List):
-        return pa.list_(_arrow_type(dtype.inner))
+        return pa.list_(_arrow_type(dtype.inner, kinds))
     if isinstance(dtype, pl.Struct):
-        return pa.struct([(field.name, _arrow_type(field.dtype)) for field in dtype.fields])
-    return _PRIMITIVES[dtype() if isinstance(dtype, type) else dtype]
+        return pa.struct([(field.name, _arrow_type(field.dtype, kinds)) for field in dtype.fields])
+    return kinds[dtype() if isinstance(dtype, type) else dtype]

@@ -14,7 +14,13 @@ from typing import Any, ClassVar, Final
 import dataframely as dy
 import polars as pl
 
-from schemas._arrow import arrow_schema, arrow_table, exact_series, hf_features
+from schemas._arrow import (
+    arrow_schema,
+    arrow_table,
+    exact_series,
+    hf_features,
+    published_type,
+)
 from schemas._json_schema import DIALECT, object_schema
 from schemas.errors import ContractError
 
@@ -143,13 +149,28 @@ class Contract(dy.Schema):
 
     @classmethod
     def arrow_schema(cls) -> Any:
-        """The ``pyarrow.Schema`` of published files: ``string`` and ``list``, never large ones."""
+        """The ``pyarrow.Schema`` of published files: never large types, and numbers of 64 bits."""
         return arrow_schema(cls.polars_schema())
 
     @classmethod
     def features(cls) -> Any:
         """The ``datasets.Features`` of published files; they have the same Arrow schema."""
         return hf_features(cls.polars_schema())
+
+    @classmethod
+    def from_published(cls, frame: pl.DataFrame, /) -> pl.DataFrame:
+        """A frame that was read from published files, held to the contract.
+
+        Raises:
+            ContractError: As :meth:`validate`; ``polars.exceptions.InvalidOperationError`` for a
+                number that is too large for the contract's type.
+        """
+        typed = [
+            pl.col(name).cast(dtype)
+            for name, dtype in cls.polars_schema().items()
+            if frame.schema.get(name) == published_type(dtype)
+        ]
+        return cls.validate(frame.with_columns(typed))
 
     @classmethod
     def to_arrow(cls, frame: pl.DataFrame, /, *, valid: bool = False) -> Any:

@@ -156,6 +156,10 @@ _CHAT = [{"role": "user", "content": "Hi"}]
 _REPLY = [{"role": "assistant", "content": "Ho"}]
 ORDINARY = {
     "sft": {"messages": [*_CHAT, *_REPLY], "id": "x", "seed_id": "y", "summary": "z"},
+    "prm": {
+        **{"prompt": "Q\n", "completions": ["a"], "labels": [True]},
+        **{"id": "x", "seed_id": "y", "step_scores": [1.0]},
+    },
     "orm": {"prompt": "Q\n", "completion": "a", "label": 1, "id": "x", "seed_id": "y"},
     "preference": {
         **{"prompt": _CHAT, "chosen": _REPLY, "rejected": _REPLY},
@@ -188,25 +192,6 @@ def test_what_trainers_read_concatenates_with_rows_whose_types_were_guessed(
     both = datasets.concatenate_datasets([load(published, name), ordinary])
     assert both[-1] == ORDINARY[name]
     assert len(both) == ALL[name].height + 1
-
-
-def test_step_labels_concatenate_with_ordinary_ones(published: Path, load: Any) -> None:
-    row = {"prompt": "Q\n", "completions": ["a"], "labels": [True], "id": "x", "seed_id": "y"}
-    row["step_scores"] = [1.0]
-    text, values = datasets.Value("string"), datasets.Value
-    ordinary = datasets.Dataset.from_list(
-        [row],
-        features=datasets.Features(
-            prompt=text,
-            completions=datasets.List(text),
-            labels=datasets.List(values("bool")),
-            id=text,
-            seed_id=text,
-            step_scores=datasets.List(values("float32")),
-        ),
-    )
-    both = datasets.concatenate_datasets([load(published, "prm"), ordinary])
-    assert both[-1] == row
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

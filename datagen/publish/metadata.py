@@ -10,7 +10,7 @@ last, from what was written.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from datagen.publish.configs import CONFIGS
 from datagen.publish.licenses import hub_license
@@ -85,7 +85,24 @@ def front_matter(configs: Mapping[str, ConfigFiles], *, licenses: Iterable[str],
         for name, config in configs.items()
     }
     DatasetInfosDict(infos).to_dataset_card_data(data)
+    data["dataset_info"] = _old_lists(data["dataset_info"])
     return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _old_lists(info: Any) -> Any:
+    """The features with lists of plain values under the name that they had before datasets 4.
+
+    Later versions read either name. Versions before that read ``list`` as another type than the
+    one that they infer for lists of plain values, and refuse to put the two together.
+    """
+    if isinstance(info, list):
+        return [_old_lists(item) for item in info]
+    if not isinstance(info, dict):
+        return info
+    return {
+        "sequence" if name == "list" and not isinstance(value, list) else name: _old_lists(value)
+        for name, value in info.items()
+    }
 
 
 def _size(n_rows: int) -> str:

@@ -110,7 +110,7 @@ _OPENRLHF_COMMANDS: Final = {
     "    --data.prompt_key prompt --data.chosen_key chosen --data.rejected_key rejected \\\n"
     "    --data.apply_chat_template --data.max_len {length} ...",
     "rl": "python -m openrlhf.cli.train_ppo_ray --data.prompt_dataset {repo}@rl \\\n"
-    "    --data.input_key prompt --data.label_key answer --data.apply_chat_template \\\n"
+    "    --data.input_key prompt --data.label_key reward_model --data.apply_chat_template \\\n"
     "    --reward.remote_url reward_func.py ...",
 }
 
