@@ -71,7 +71,7 @@ class RunDisplay:
     def table_written(self, name: str, n_rows: int) -> None:
         """Print a line for each table as it is finished."""
         self._bar.update(self._task, visible=False)
-        self._console.print(Text(f"  {name:<16}{n_rows:>9,} rows"))
+        self._console.print(Text(f"  {name:<24}{n_rows:>9,} rows"))
 
     def search_moved(self, progress: RunProgress) -> None:
         """Move the bar."""

@@ -3,6 +3,7 @@
 They ask for older versions of what is installed here, and for GPU packages that reading a dataset
 does not need. So each is in a folder of its own, ``.venv/consumers/NAME``, without what it asks for
 except the few packages listed here, and only ever imported by a process of its own.
+``DATAGEN_TEST_CONSUMERS`` names another place than ``.venv/consumers``.
 """
 
 import json
@@ -63,15 +64,12 @@ def ask(consumer: str | None, script: str, *arguments: object, cache: Path) -> A
         if why := _missing(consumer):
             pytest.skip(why)
         path = [str(_FOLDER / consumer), *path]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")
-    }
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name(script), *map(str, arguments)],
         capture_output=True,
         text=True,
         env={
-            **environment,
+            **os.environ,
             "PYTHONPATH": os.pathsep.join(path),
             "HF_HOME": str(cache),
             "HF_HUB_OFFLINE": "1",
