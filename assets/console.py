@@ -16,7 +16,7 @@ from assets.parquet_io import CONTRACT_OF
 from datagen.config import EMBEDDED, Settings
 from datagen.curate import rejection_counts
 from datagen.errors import ConfigError
-from datagen.publish.statistics import code_statistics
+from datagen.publish.card.statistics import code_statistics
 from datagen.search.budget import Progress as EngineProgress
 from datagen.search.run import RunProgress
 from datagen.show import Tables

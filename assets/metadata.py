@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from datagen.publish.statistics import code_statistics
+from datagen.publish.card.statistics import code_statistics
 from datagen.search.budget import Progress
 
 _CELL = 160

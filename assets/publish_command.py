@@ -16,8 +16,8 @@ from datagen.errors import PublishError
 
 if TYPE_CHECKING:
     from datagen.config import PublishSettings
-    from datagen.publish.plan import Plan, Publication, SplitChange
-    from datagen.publish.target import Target
+    from datagen.publish.transfer.plan import Plan, Publication, SplitChange
+    from datagen.publish.transfer.target import Target
 
 Gated = Literal["auto", "manual", "no"]
 
@@ -89,8 +89,8 @@ def run_publish(folder: Path, settings: "PublishSettings", given: Given) -> None
         PublishError: if it cannot be done.
     """
     # It takes a second to import, and nobody should wait for that to see --help.
-    from datagen.publish.target import parse_target
-    from datagen.publish.target import publish as publish_folder
+    from datagen.publish.transfer.target import parse_target
+    from datagen.publish.transfer.target import publish as publish_folder
 
     to = given.to or settings.to
     if to is None:

@@ -147,7 +147,7 @@ class HubClient:
 
 def _publish(folder: str, target: str, options: dict[str, Any]) -> dict[str, Any]:
     from datagen.errors import PublishError
-    from datagen.publish.target import publish
+    from datagen.publish.transfer.target import publish
 
     plans: list[str] = []
     try:

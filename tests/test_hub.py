@@ -23,7 +23,7 @@ from hub_client import (
 from hub_server import HubServer, User
 
 from datagen.publish import read_manifest
-from datagen.publish.hub_errors import redacted
+from datagen.publish.transfer.hub_errors import redacted
 
 USERS = {
     OWNER: User("ann", orgs=("acme",)),
@@ -254,7 +254,7 @@ def test_a_killed_process_leaves_the_repository_as_it_was_and_is_resumed(
     hub.puts.clear()
     hub.hang = {3}
     publish = (
-        "import sys; from pathlib import Path; from datagen.publish.target import publish;"
+        "import sys; from pathlib import Path; from datagen.publish.transfer.target import publish;"
         "publish(Path(sys.argv[1]), sys.argv[2])"
     )
     process = subprocess.Popen(
@@ -449,7 +449,7 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
 from pathlib import Path
 from huggingface_hub.utils import logging as hf
 hf.set_verbosity_debug()
-from datagen.publish.target import publish
+from datagen.publish.transfer.target import publish
 print(publish(Path(sys.argv[1]), sys.argv[2], private=True))
 os.environ["HF_TOKEN"] = sys.argv[3]
 try:

@@ -18,7 +18,7 @@ from datagen.factors.taxonomy import ACTIONS, TAXONOMY_VERSION, Factor
 from datagen.journal import Journal
 from datagen.labels.monte_carlo import label_steps
 from datagen.measure import pick_traces
-from datagen.publish.statistics import trace_statistics
+from datagen.publish.card.statistics import trace_statistics
 from datagen.reasoner.bundle import SEEDS
 from datagen.search.generate import GenerateConfig
 from datagen.search.puct import PuctConfig

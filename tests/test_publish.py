@@ -427,3 +427,13 @@ def test_a_table_that_breaks_its_contract_leaves_the_old_repository(tmp_path: Pa
         write(tmp_path / "repo", {"traces": TABLES["traces"], "sft": twice})
     assert contents(tmp_path / "repo") == before
     assert [path.name for path in tmp_path.iterdir()] == ["repo"]
+
+
+def test_a_folder_that_is_published_again_is_never_read_from_a_cache(
+    tmp_path: Path, load: Any
+) -> None:
+    folder = tmp_path / "repo"
+    for answer in ("18", "81"):  # files of the same size
+        rows = ALL["rl"].with_columns(answer=pl.lit(answer))
+        write(folder, {"rl": rows})
+        assert set(load(folder, "rl")["answer"]) == {answer}

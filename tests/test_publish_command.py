@@ -10,7 +10,7 @@ from hub_server import HubServer, User
 
 from assets.publish_command import publish as command
 from datagen.errors import PublishError
-from datagen.publish.target import Target, parse_target, publish
+from datagen.publish.transfer.target import Target, parse_target, publish
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_copy_that_fails_leaves_the_folder_as_it_was(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "x")
 
-    monkeypatch.setattr("datagen.publish.target.shutil.copyfile", full)
+    monkeypatch.setattr("datagen.publish.transfer.target.shutil.copyfile", full)
     with pytest.raises(PublishError, match="No space left on device"):
         publish(changed, there)
     assert files(there) == before
@@ -270,7 +270,7 @@ def test_without_network_folders_are_published_and_the_hub_is_refused_in_one_lin
     script = """
 import sys
 from pathlib import Path
-from datagen.publish.target import publish
+from datagen.publish.transfer.target import publish
 publish(Path(sys.argv[3]), "./there")
 from assets.cli import main
 main()

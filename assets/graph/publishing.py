@@ -18,7 +18,7 @@ from datagen.publish import (
     seed_sources,
     write_repository,
 )
-from datagen.publish.target import parse_target, publish
+from datagen.publish.transfer.target import parse_target, publish
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "

@@ -12,7 +12,7 @@ from datagen.factors.extension import VARIABLE
 from datagen.factors.published import PUBLISHED, factors_of
 from datagen.factors.taxonomy import ACTIONS, BUILT_IN_VERSION, EXTENSION, TAXONOMY_VERSION, Factor
 from datagen.factors.vocabularies import LABELS, MEANINGS, SOURCES, TAXONOMIES, TITLES, Taxonomy
-from datagen.publish.markdown import bullets, code, line, section, table
+from datagen.publish.card.markdown import bullets, code, line, section, table
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "factors.md"
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from datagen.publish.configs import CONFIGS
 from datagen.publish.licenses import hub_license
-from datagen.publish.manifest import ConfigFiles
+from datagen.publish.manifest import ConfigFiles, content_digest
 
 TAGS: Final = (
     "synthetic",
@@ -85,7 +85,13 @@ def front_matter(configs: Mapping[str, ConfigFiles], *, licenses: Iterable[str],
         for name, config in configs.items()
     }
     DatasetInfosDict(infos).to_dataset_card_data(data)
-    data["dataset_info"] = _old_lists(data["dataset_info"])
+    blocks = _old_lists(data["dataset_info"])
+    for block in blocks if isinstance(blocks, list) else [blocks]:
+        name = block.get("config_name", default)
+        # Readers keep what they have read of a folder under a hash of this block alone; without
+        # the digest they would go on giving older rows of the same number and size.
+        block["description"] = f"SHA-256 {content_digest({name: configs[name]})}"
+    data["dataset_info"] = blocks
     return f"---\n{data.to_yaml()}\n---\n"
 
 

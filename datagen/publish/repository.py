@@ -13,6 +13,7 @@ import polars as pl
 
 from datagen.errors import PublishError
 from datagen.publish.card import CARD, DEFAULT_TITLE, MARK, card
+from datagen.publish.card.pictures import FIGURES, draw
 from datagen.publish.configs import CONFIGS
 from datagen.publish.curation import Curation
 from datagen.publish.lineage import Lineage
@@ -27,7 +28,6 @@ from datagen.publish.manifest import (
 )
 from datagen.publish.metadata import front_matter
 from datagen.publish.parquet import MAX_BYTES_PER_FILE, row_bytes, write_split
-from datagen.publish.pictures import FIGURES, draw
 from datagen.publish.splits import parts, splits_of_rows
 from datagen.publish.swap import replacing
 from schemas import SPLITS
@@ -83,7 +83,7 @@ def write_repository(
         title: the dataset's name for people.
         repo_id: ``owner/name`` on the Hub, if known, for the examples on the card.
         longest_tokens: config → tokens of its longest row, see
-            :func:`datagen.publish.lengths.longest_tokens`.
+            :func:`datagen.publish.card.lengths.longest_tokens`.
         max_bytes_per_file: size of one Parquet file before compression.
 
     Raises:

@@ -7,9 +7,9 @@ section stands on the card only if the dataset has a config that the trainer rea
 from collections.abc import Mapping
 from typing import Final
 
-from datagen.publish.advice import ADVICE
+from datagen.publish.card.advice import ADVICE
+from datagen.publish.card.markdown import block, bullets, section, subsection
 from datagen.publish.manifest import ConfigFiles
-from datagen.publish.markdown import block, bullets, section, subsection
 
 _NAMES: Final = """\
 `MODEL` is the name of the model to train, `tokenizer` its tokenizer, and `OUT` a folder. Split \
@@ -88,7 +88,7 @@ _TRANSFORMERS_NAMES: Final = {
 
 _VERL: Final = """\
 verl reads files, not names: `hf download --repo-type dataset` brings them. It knows no reward for \
-`data_source` of this dataset, so give it one. Releases before 0.7 call the option \
+`data_source` of this dataset, so give it one. Releases before 0.7.1 call the option \
 `custom_reward_function.path`."""
 
 _VERL_REWARD: Final = """\
@@ -100,8 +100,9 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None):
     return float(verdict.outcome == "correct")"""
 
 _OPENRLHF: Final = """\
-What stands behind `@` is the folder of a config. Older releases have the same options without \
-what is before the dot (`--dataset`, `--prompt_data`, `--input_key`)."""
+What stands behind `@` is the folder of a config. Before release 0.10.2 the options have other \
+names (`--dataset`, `--prompt_data`, `--input_key`, `--label_key`, `--remote_rm_url`). The reward \
+is a file of datagen's `docs/examples`; it judges by what is in `reward_model`."""
 
 _OPENRLHF_COMMANDS: Final = {
     "sft": "deepspeed --module openrlhf.cli.train_sft --data.dataset {repo}@sft \\\n"
@@ -110,8 +111,9 @@ _OPENRLHF_COMMANDS: Final = {
     "    --data.prompt_key prompt --data.chosen_key chosen --data.rejected_key rejected \\\n"
     "    --data.apply_chat_template --data.max_len {length} ...",
     "rl": "python -m openrlhf.cli.train_ppo_ray --data.prompt_dataset {repo}@rl \\\n"
-    "    --data.input_key prompt --data.label_key reward_model --data.apply_chat_template \\\n"
-    "    --reward.remote_url reward_func.py ...",
+    "    --data.prompt_split train --data.input_key prompt --data.label_key reward_model \\\n"
+    "    --data.apply_chat_template \\\n"
+    "    --reward.remote_url openrlhf_reward.py ...",
 }
 
 

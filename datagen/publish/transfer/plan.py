@@ -14,7 +14,7 @@ from datagen.errors import PublishError
 from datagen.publish.card import CARD, MARK
 from datagen.publish.manifest import MANIFEST, Manifest, parse_manifest
 from datagen.publish.parquet import SplitFiles
-from datagen.publish.source import Content, Source, listed
+from datagen.publish.transfer.source import Content, Source, listed
 
 Action = Literal["add", "change", "delete"]
 

@@ -25,10 +25,16 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 from datagen.errors import PublishError
-from datagen.publish.hub_errors import explained, is_passing, is_stale, redacted, tokens_page
-from datagen.publish.hub_repository import Head, HubRepository
-from datagen.publish.plan import Plan, Publication, make_plan
-from datagen.publish.source import Source
+from datagen.publish.transfer.hub_errors import (
+    explained,
+    is_passing,
+    is_stale,
+    redacted,
+    tokens_page,
+)
+from datagen.publish.transfer.hub_repository import Head, HubRepository
+from datagen.publish.transfer.plan import Plan, Publication, make_plan
+from datagen.publish.transfer.source import Source
 
 Gated = Literal["auto", "manual", False]
 
@@ -49,7 +55,7 @@ def publish_to_hub(
 ) -> Publication:
     """Make a repository hold what a folder holds, in one commit with a tag.
 
-    The arguments are those of :func:`datagen.publish.target.publish`.
+    The arguments are those of :func:`datagen.publish.transfer.target.publish`.
 
     Raises:
         PublishError: if it cannot be done; the message says why and what to do.

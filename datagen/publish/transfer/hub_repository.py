@@ -14,8 +14,8 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 
 from datagen.publish.card import CARD
 from datagen.publish.manifest import MANIFEST
-from datagen.publish.plan import There, read_there
-from datagen.publish.source import Content
+from datagen.publish.transfer.plan import There, read_there
+from datagen.publish.transfer.source import Content
 
 Gated = Literal["auto", "manual", False]
 

@@ -17,9 +17,9 @@ from datagen.errors import PublishError
 from datagen.publish.card import CARD
 from datagen.publish.checks import check_repository
 from datagen.publish.manifest import MANIFEST
-from datagen.publish.plan import Plan, Publication, There, make_plan, read_there
-from datagen.publish.source import Content, Source, content_of, read_source
 from datagen.publish.swap import replacing
+from datagen.publish.transfer.plan import Plan, Publication, There, make_plan, read_there
+from datagen.publish.transfer.source import Content, Source, content_of, read_source
 
 _FOLDER: Final = "file:"
 _HUB: Final = "hub:"
@@ -119,7 +119,7 @@ def publish(
         return _publish_to_folder(source, to.folder, dry_run=dry_run, on_plan=on_plan)
     assert to.repo_id is not None
     # Whoever publishes to a folder need not wait for it.
-    from datagen.publish.hub import publish_to_hub
+    from datagen.publish.transfer.hub import publish_to_hub
 
     return publish_to_hub(
         source,

@@ -8,8 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from datagen.publish.markdown import bullets, section, share, table
-from datagen.publish.statistics import CodeStatistics, code_statistics
+from datagen.publish.card.markdown import bullets, section, share, table
+from datagen.publish.card.statistics import CodeStatistics, code_statistics
 
 _ROWS: Final = """\
 In `code_thoughts` a row is one writing of a thought: one that failed was revised, and its earlier \

@@ -10,16 +10,16 @@ from typing import Final
 
 import polars as pl
 
-from datagen.publish.code import about_code
+from datagen.publish.card.code import about_code
+from datagen.publish.card.facts import facts
+from datagen.publish.card.markdown import bullets, code, line, section, table
+from datagen.publish.card.quality import contamination, label_quality, left_out
+from datagen.publish.card.statistics import longest_rows
+from datagen.publish.card.usage import loading, training
 from datagen.publish.configs import CONFIGS
 from datagen.publish.curation import Curation
-from datagen.publish.facts import facts
 from datagen.publish.lineage import Lineage
 from datagen.publish.manifest import ConfigFiles, Manifest
-from datagen.publish.markdown import bullets, code, line, section, table
-from datagen.publish.quality import contamination, label_quality, left_out
-from datagen.publish.statistics import longest_rows
-from datagen.publish.usage import loading, training
 from schemas import SPLITS
 
 CARD: Final = "README.md"

@@ -6,8 +6,8 @@ from typing import Final
 
 import polars as pl
 
-from datagen.publish.markdown import bullets, line, section, share, table
-from datagen.publish.statistics import (
+from datagen.publish.card.markdown import bullets, line, section, share, table
+from datagen.publish.card.statistics import (
     counts,
     label_statistics,
     question_statistics,

@@ -6,9 +6,9 @@ nothing was compared with a benchmark, and that no person has looked, is what a 
 
 from typing import Final
 
+from datagen.publish.card.markdown import bullets, code, line, section, share, table
 from datagen.publish.curation import Curation, LabelAgreement
 from datagen.publish.manifest import Manifest, Review
-from datagen.publish.markdown import bullets, code, line, section, share, table
 
 _NOT_COMPARED: Final = """\
 **The questions were compared with no benchmark.** Nothing is known of their overlap with public \
