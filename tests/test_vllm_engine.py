@@ -458,12 +458,12 @@ WATCHED = """
 import multiprocessing, time
 from concurrent.futures import Future
 from datagen.engines.vllm.core import _start_watch, _watch_over
-from threading import Thread
+from threading import Timer
 
 if __name__ == "__main__":
     core = multiprocessing.Process(name="EngineCore", target=time.sleep, args=(60,), daemon=True)
     watch = _start_watch()
-    Thread(target=core.start).start()
+    Timer(1, core.start).start()  # after a first look, which is for engines that are there already
     _watch_over(watch, Future(), 1)
     print(core.pid, flush=True)
     time.sleep(60)
