@@ -199,7 +199,7 @@ def test_training_ends_when_its_time_is_up(tmp_path: Path) -> None:
         rows,
         checkpoint=WEIGHTS,
         out=tmp_path,
-        schedule=Schedule(epochs=10_000, minutes=0.005),
+        schedule=Schedule(epochs=10_000, minutes=0.03),
         device="cpu",
         on_step=lambda done, loss: steps.append(done),
     )
