@@ -660,7 +660,7 @@ def test_cancelling_a_call_closes_its_connection(opened: Opened) -> None:
 
         async def work() -> None:
             call = asyncio.create_task(engine.complete([ask()]))
-            await asyncio.to_thread(until, lambda: server.n_in_flight == 1)
+            await asyncio.to_thread(until, lambda: not server.script)  # it has come
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
@@ -677,7 +677,7 @@ def test_closing_ends_the_calls_that_are_under_way(opened: Opened) -> None:
 
         async def work() -> None:
             call = asyncio.create_task(engine.complete([ask()]))
-            await asyncio.to_thread(until, lambda: server.n_in_flight == 1)
+            await asyncio.to_thread(until, lambda: not server.script)  # it has come
             await asyncio.to_thread(engine.close)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.wait_for(call, 5)
