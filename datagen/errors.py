@@ -8,7 +8,8 @@
     ├── MarkupError      a trace's thought-factor markup does not parse
     ├── EngineError      a model or server is broken (a bad completion is data, not an error)
     ├── JournalError     the journal file is damaged or belongs to something else
-    └── PublishError     a dataset cannot be published as asked
+    ├── PublishError     a dataset cannot be published as asked
+    └── ReviewError      the review tool cannot be installed, started or reached, or refuses
 
 A table that does not match its contract raises ``schemas.ContractError``, which stands beside this
 tree, because the contracts import nothing of ours.
@@ -43,3 +44,7 @@ class JournalError(DatagenError):
 
 class PublishError(DatagenError):
     """A dataset cannot be published as asked."""
+
+
+class ReviewError(DatagenError):
+    """The review tool cannot be installed, started or reached, or refuses what it is given."""

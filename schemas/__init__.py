@@ -8,6 +8,7 @@ Nothing of ours is imported here, and nothing slow: every other package may impo
 from typing import Final
 
 from schemas.advantages import Advantage
+from schemas.annotators import Annotator
 from schemas.benchmark_checks import BenchmarkCheck
 from schemas.code_seeds import MAX_CALL_CHARS, MAX_CALLS, CodeSeed
 from schemas.code_tasks import CodeTask
@@ -16,6 +17,7 @@ from schemas.contract import Contract
 from schemas.corrections import CORRECTION_KINDS, STEP_ROLES, Correction, CorrectionKind, StepRole
 from schemas.critique import CritiqueSft
 from schemas.critiques import JUDGES, STEP_VERDICTS, Critique, JudgeName, StepVerdict
+from schemas.decisions import DECIDERS, DECISION_STATUSES, DecidedBy, Decision, DecisionStatus
 from schemas.errors import ContractError
 from schemas.executions import Execution
 from schemas.kto import Kto
@@ -36,6 +38,20 @@ from schemas.rejections import (
     Rejection,
     RejectionKind,
     RejectionRule,
+)
+from schemas.review_queue import (
+    REVIEW_KINDS,
+    REVIEW_REASONS,
+    ReviewItem,
+    ReviewKind,
+    ReviewReason,
+)
+from schemas.reviews import (
+    ANSWER_VERDICTS,
+    REVIEW_TOOLS,
+    AnswerVerdict,
+    Review,
+    ReviewToolName,
 )
 from schemas.rl import Rl
 from schemas.rollouts import Rollout
@@ -97,6 +113,10 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
         Execution,
         CodeThought,
         CodeTask,
+        ReviewItem,
+        Review,
+        Decision,
+        Annotator,
         Summary,
         Sft,
         Prm,
@@ -117,11 +137,14 @@ CONTRACTS: Final[dict[str, type[Contract]]] = {
 
 __all__ = [
     "ALGORITHMS",
+    "ANSWER_VERDICTS",
     "CLAIM_KINDS",
     "CLAIM_VERDICTS",
     "CODE_TASKS",
     "CONTRACTS",
     "CORRECTION_KINDS",
+    "DECIDERS",
+    "DECISION_STATUSES",
     "DIFFICULTIES",
     "DOMAINS",
     "JUDGES",
@@ -132,6 +155,9 @@ __all__ = [
     "PROVENANCES",
     "REJECTION_KINDS",
     "REJECTION_RULES",
+    "REVIEW_KINDS",
+    "REVIEW_REASONS",
+    "REVIEW_TOOLS",
     "ROLES",
     "ROUTES",
     "SPLITS",
@@ -144,6 +170,8 @@ __all__ = [
     "VERIFIERS",
     "Advantage",
     "Algorithm",
+    "Annotator",
+    "AnswerVerdict",
     "BenchmarkCheck",
     "ClaimKind",
     "ClaimVerdict",
@@ -157,6 +185,9 @@ __all__ = [
     "CorrectionKind",
     "Critique",
     "CritiqueSft",
+    "DecidedBy",
+    "Decision",
+    "DecisionStatus",
     "Difficulty",
     "Domain",
     "Execution",
@@ -179,6 +210,11 @@ __all__ = [
     "Rejection",
     "RejectionKind",
     "RejectionRule",
+    "Review",
+    "ReviewItem",
+    "ReviewKind",
+    "ReviewReason",
+    "ReviewToolName",
     "Rl",
     "Role",
     "Rollout",

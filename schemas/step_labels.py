@@ -47,11 +47,13 @@ class StepLabel(Contract):
     )
     p_before_error = dy.Float64(
         nullable=True,
-        description="Probability that the first error comes later, or never; null: not measured.",
+        description="Probability that the first error comes later, or never; null: not measured. "
+        "1 or 0 where people decided.",
     )
     value = dy.Float64(
         nullable=True,
-        description="Expected share of right endings from here, all evidence on the trace used.",
+        description="Expected share of right endings from here, all evidence on the trace used; "
+        "null as well where people found another first error than it was computed with.",
     )
     advantage = dy.Float64(
         nullable=True, description="How much the step changed value; the first: against the root."
@@ -82,10 +84,26 @@ class StepLabel(Contract):
 
     @dy.rule()
     def posterior_columns_go_together(cls) -> pl.Expr:
-        """What a posterior says must be there if label_source is posterior, and only then."""
-        columns = (cls.p_before_error.col, cls.value.col, cls.advantage.col, cls.confidence.col)
-        measured = cls.label_source.col == "posterior"
-        return pl.all_horizontal(column.is_not_null() == measured for column in columns)
+        """What a posterior says must be there if label_source is posterior, and only then.
+
+        People's decisions replace its probabilities, and keep its values if they agree with it.
+        """
+        measured, decided = (cls.label_source.col == name for name in ("posterior", "human"))
+        valued = cls.value.col.is_not_null()
+        believed = cls.p_before_error.col.is_not_null() & ~decided
+        columns = (believed, cls.confidence.col.is_not_null())
+        return (
+            pl.all_horizontal(column == measured for column in columns)
+            & (valued == cls.advantage.col.is_not_null())
+            & ((valued == measured) | decided)
+        )
+
+    @dy.rule()
+    def people_decide(cls) -> pl.Expr:
+        """Where label_source is human, p_before_error must be 1 or 0 as hard_label is."""
+        said = cls.hard_label.col.cast(pl.Float64).eq_missing(cls.p_before_error.col)
+        known = cls.hard_label.col.is_not_null()
+        return (cls.label_source.col != "human") | (said & known)
 
     @dy.rule()
     def mc_value_null_without_trials(cls) -> pl.Expr:

@@ -8,9 +8,9 @@ import polars as pl
 from schemas.columns import Choice
 from schemas.contract import Contract
 
-Tagger = Literal["native", "classifier", "model", "none"]
-"""Who named a step's thought factor: whoever wrote the step, a classifier, a language model, or
-nobody."""
+Tagger = Literal["native", "classifier", "model", "human", "none"]
+"""Who named a step's thought factor: whoever wrote the step, a classifier, a language model, people
+who reviewed it, or nobody."""
 
 TAGGERS: Final[tuple[Tagger, ...]] = get_args(Tagger)
 
@@ -29,7 +29,9 @@ class Tag(Contract):
     text = dy.String(description="Text of the step.")
     factor = dy.String(description="The most probable thought factor.")
     probability = dy.Float64(
-        min=0, max=1, description="Its probability; 1 where whoever wrote the step tagged it."
+        min=0,
+        max=1,
+        description="Its probability; 1 where a person or whoever wrote the step says so.",
     )
     runner_up = dy.String(nullable=True, description="The next most probable one, if there is.")
     tagger = Choice(TAGGERS, description="Who says so.")

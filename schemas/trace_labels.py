@@ -14,7 +14,7 @@ _ROUNDING: Final = 1e-6
 
 
 class TraceLabel(Contract):
-    """Where each trace first goes wrong: what rollouts say, what judges say, and if they agree.
+    """Where each trace first goes wrong: what rollouts, judges and people say, and if they agree.
 
     One row = one trace. Primary key: ``trace_id``. A step is named by its 0-based index, and -1
     says that no step is wrong.
@@ -28,8 +28,10 @@ class TraceLabel(Contract):
     n_steps = dy.Int32(min=0, description="Steps of the trace.")
     n_rollouts = dy.Int64(min=0, description="Rollouts that are trials for this trace.")
     n_tokens = dy.Int64(min=0, description="Tokens generated for those rollouts.")
-    first_error = dy.Int32(min=-1, description="Most probable first wrong step; -1: none is wrong.")
-    first_error_mass = dy.Float64(min=0, description="Its probability, given the rollouts.")
+    first_error = dy.Int32(
+        min=-1, description="First wrong step: people's, else the most probable; -1: none."
+    )
+    first_error_mass = dy.Float64(min=0, description="Its probability, given the rollouts alone.")
     no_error_mass = dy.Float64(min=0, description="Probability that no step is wrong.")
     p_first_error = dy.List(
         dy.Float64(min=0),
@@ -48,11 +50,19 @@ class TraceLabel(Contract):
     )
     n_votes = dy.Int64(min=0, description="Votes that were counted.")
     agrees = dy.Bool(
-        nullable=True, description="Whether judges and rollouts agree; null without a verdict."
+        nullable=True, description="Whether judges say first_error too; null without a verdict."
     )
-    verified = dy.Bool(description="Whether they agree and the rollouts are sure enough.")
+    verified = dy.Bool(
+        description="Whether people decided, or judges agree and the rollouts are sure enough."
+    )
     review_rank = dy.Int32(
         nullable=True, min=0, description="Place in the queue for people, 0 first; null: verified."
+    )
+    human_first_error = dy.Int32(
+        nullable=True, min=-1, description="What people decided; -1: none; null: they have not."
+    )
+    n_reviews = dy.Int32(
+        nullable=True, min=1, description="How many of them looked at it; null: not decided."
     )
 
     @dy.rule()
@@ -92,9 +102,18 @@ class TraceLabel(Contract):
         return cls.agrees.col.eq_missing(equal)
 
     @dy.rule()
-    def verified_only_if_agreed(cls) -> pl.Expr:
-        """Verified needs agrees to be true."""
-        return ~cls.verified.col | cls.agrees.col.fill_null(False)
+    def verified_only_if_agreed_or_decided(cls) -> pl.Expr:
+        """Verified needs agrees to be true, or a decision by people, which always verifies."""
+        decided = cls.human_first_error.col.is_not_null()
+        agreed = cls.agrees.col.fill_null(False)
+        return pl.when(cls.verified.col).then(agreed | decided).otherwise(~decided)
+
+    @dy.rule()
+    def people_come_first(cls) -> pl.Expr:
+        """first_error must be human_first_error where people decided; n_reviews is given there."""
+        said = cls.human_first_error.col
+        counted = said.is_null() == cls.n_reviews.col.is_null()
+        return counted & (said == cls.first_error.col).fill_null(True)
 
     @dy.rule()
     def review_rank_unless_verified(cls) -> pl.Expr:

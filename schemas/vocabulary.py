@@ -31,9 +31,9 @@ Provenance = Literal["human", "model", "code"]
 Algorithm = Literal["puct", "beam", "revise", "shepherd", "omega", "best_of_n", "first_error"]
 """The search that asked for a completion."""
 
-LabelSource = Literal["posterior", "rollouts", "outcome", "execution", "none"]
+LabelSource = Literal["posterior", "rollouts", "outcome", "execution", "human", "none"]
 """What a step's label rests on: the posterior over its trace's first error, rollouts from it alone,
-its trace's outcome, a run of the program that it speaks of, or nothing."""
+its trace's outcome, a run of the program that it speaks of, what people decided, or nothing."""
 
 Route = Literal["model", "grounded", "narrator"]
 """Who turned code into a thought: a model, a model with a run in view, or rules alone."""

@@ -121,16 +121,19 @@ def test_each_trace_gets_the_verdict_on_itself_in_the_order_of_the_posteriors() 
             "trace_id": "b", "first_error": 2, "first_error_mass": 0.9,
             "judge_first_error": 2, "judge_share": 1.0, "n_votes": 1,
             "agrees": True, "verified": True, "review_rank": None,
+            "human_first_error": None, "n_reviews": None,
         },
         {
             "trace_id": "a", "first_error": -1, "first_error_mass": 0.8,
             "judge_first_error": -1, "judge_share": 2 / 3, "n_votes": 3,
             "agrees": True, "verified": True, "review_rank": None,
+            "human_first_error": None, "n_reviews": None,
         },
         {
             "trace_id": "c", "first_error": 0, "first_error_mass": 0.7,
             "judge_first_error": None, "judge_share": None, "n_votes": 0,
             "agrees": None, "verified": False, "review_rank": 0,
+            "human_first_error": None, "n_reviews": None,
         },
     ]  # fmt: skip
 

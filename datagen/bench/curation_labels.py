@@ -164,6 +164,8 @@ def _trace_labels(own: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
             .then((~pl.col("verified")).cum_sum() - 1)
             .cast(pl.Int32)
             .alias("review_rank"),
+            human_first_error=None,
+            n_reviews=None,
         )
     )
 

@@ -15,6 +15,7 @@ from schemas import Advantage
 
 _MEASURED: Final = "posterior"
 _RUN: Final = "execution"
+_PEOPLE: Final = "human"
 _STEP: Final = ("trace_id", "step_idx")
 _KNOWN: Final = (
     *("label_source", "hard_label", "n_trials", "mc_value"),
@@ -33,11 +34,11 @@ def export_advantages(
 ) -> pl.DataFrame:
     """Write one row for each trace of which more is known than how it ended.
 
-    Those are the measured traces, the ones with a rollout from any of their steps, and thoughts
-    about code that a run has checked. V_k is the value after step k by the posterior, else the
-    share of right rollouts; after the last step, how the trace ended. A_k = V_k - V_{k-1}, and
-    before the first step stands the solve rate of the question: the posterior's, else its pass
-    rate.
+    Those are the measured traces, the ones with a rollout from any of their steps, thoughts about
+    code that a run has checked, and what people have reviewed. V_k is the value after step k by the
+    posterior, else the share of right rollouts; after the last step, how the trace ended.
+    A_k = V_k - V_{k-1}, and before the first step stands the solve rate of the question: the
+    posterior's, else its pass rate.
 
     Args:
         traces: table ``traces``.
@@ -60,26 +61,36 @@ def export_advantages(
     labels = step_labels.join(traces, on="trace_id", how="semi")
     all_steps = explode_steps(traces)
     refuse_other_steps(labels, all_steps)
-    steps = all_steps.join(
-        labels.select(*_STEP, *_KNOWN),
-        on=_STEP,
-        how="left",
-        maintain_order="left",
-    ).join(
-        questions.select(pl.col("question_id").alias("seed_id"), "pass_rate"),
-        on="seed_id",
-        how="left",
-        maintain_order="left",
+    steps = (
+        all_steps.join(
+            labels.select(*_STEP, *_KNOWN),
+            on=_STEP,
+            how="left",
+            maintain_order="left",
+        )
+        .join(
+            traces.select("trace_id", "outcome"), on="trace_id", how="left", maintain_order="left"
+        )
+        .join(
+            questions.select(pl.col("question_id").alias("seed_id"), "pass_rate"),
+            on="seed_id",
+            how="left",
+            maintain_order="left",
+        )
     )
     is_last = pl.col("step_idx") == pl.col("step_idx").max().over("trace_id")
-    ending = pl.when(is_last & (pl.col("label_source") == "outcome")).then(
-        pl.col("hard_label").cast(pl.Float64)
+    # A trace may end right in spite of an error that people found.
+    source = pl.col("label_source")
+    ending = (
+        pl.when(is_last & (source == "outcome"))
+        .then(pl.col("hard_label").cast(pl.Float64))
+        .when(is_last & (source == _PEOPLE) & pl.col("outcome").is_in(["correct", "wrong"]))
+        .then((pl.col("outcome") == "correct").cast(pl.Float64))
     )
     is_counted = pl.col("n_trials") >= min_trials
     v = pl.coalesce("value", ending, pl.when(is_counted).then("mc_value"))
     before = v.shift(1).over("trace_id")
     root = pl.when(pl.col("step_idx") == 0).then("pass_rate")
-    source = pl.col("label_source")
     rows = (
         steps.with_columns(
             v.alias("v"), pl.coalesce("advantage", v - pl.coalesce(before, root)).alias("a")
@@ -92,9 +103,10 @@ def export_advantages(
             pl.col("prover_advantage").cast(pl.Float32).alias("prover_advantages"),
             (source == _MEASURED).any().alias("is_measured"),
             (source == _RUN).any().alias("is_run"),
+            (source == _PEOPLE).any().alias("is_reviewed"),
             is_counted.any().alias("is_counted"),
         )
-        .filter(pl.any_horizontal("is_measured", "is_run", "is_counted"))
+        .filter(pl.any_horizontal("is_measured", "is_run", "is_reviewed", "is_counted"))
     )
     pits = first_pits(traces, step_labels, trace_labels, min_mass=min_mass)
     return Advantage.validate(
@@ -110,7 +122,9 @@ def export_advantages(
             (pl.col("question").str.strip_chars_end() + "\n").alias("prompt"),
             *("completions", "factors", "values", "advantages", "prover_advantages"),
             *("pit", "outcome"),
-            pl.when("is_measured")
+            pl.when("is_reviewed")
+            .then(pl.lit(_PEOPLE))
+            .when("is_measured")
             .then(pl.lit(_MEASURED))
             .when("is_run")
             .then(pl.lit(_RUN))

@@ -31,7 +31,8 @@ def first_pits(
 
     The first of these that applies:
 
-    1. A run of the program contradicts a step (label source ``execution``): that step.
+    1. A run of the program contradicts a step (label source ``execution``), or people call it wrong
+       (``human``): that step.
     2. The trace was measured, and its first error is ``verified`` or has ``min_mass``: that step.
     3. The first step by which the value falls clearly to nothing. Of measured steps: to 0.05 or
        less, by 0.25 or more. Of counted ones: it is labelled wrong, and the Wilson interval of its
@@ -55,7 +56,7 @@ def first_pits(
     refuse_other_steps(steps, explode_steps(wrong))
     is_bad = pl.col("hard_label").eq_missing(pl.lit(False))
     before = pl.col("wilson_low").shift(1)  # within the trace, since groups are aggregated below
-    contradicted = is_bad & (pl.col("label_source") == "execution")
+    contradicted = is_bad & pl.col("label_source").is_in(["execution", "human"])
     fell = (pl.col("value") <= _LOST) & (pl.col("advantage") <= -_CLEAR_FALL)
     failed = is_bad & (pl.col("label_source") == "rollouts") & (pl.col("wilson_high") < before)
     step_idx = pl.col("step_idx")

@@ -34,8 +34,8 @@ def export_prm(
 
     ``labels`` are the hard labels. ``step_scores`` are the expected shares of right endings: by the
     posterior where a trace was measured, else the Monte-Carlo value, or 1 and 0 where a label rests
-    on the trace's outcome alone. Steps of nothing but white space are left out, because
-    no token of theirs could carry a label.
+    on the trace's outcome alone, or on people who contradict the posterior. Steps of nothing but
+    white space are left out, because no token of theirs could carry a label.
 
     Args:
         traces: table ``traces``. Traces without a labelled first step are left out.
@@ -63,7 +63,7 @@ def export_prm(
     n_errors_before = (~is_good).cast(pl.Int32).cum_sum().shift(1, fill_value=0).over("trace_id")
     head = (
         steps.join(
-            step_labels.select(*_STEP, "hard_label", "value", "mc_value"),
+            step_labels.select(*_STEP, "hard_label", "value", "mc_value", "label_source"),
             on=_STEP,
             how="left",
             maintain_order="left",
@@ -73,10 +73,11 @@ def export_prm(
         .filter(n_unknown == 0)
         .filter(after_first_error == "keep" or n_errors_before == 0)
     )
+    counted = pl.when(pl.col("label_source") != "human").then("mc_value")
     rows = head.group_by("seed_id", "trace_id", maintain_order=True).agg(
         pl.col("text").alias("completions"),
         is_good.alias("labels"),
-        pl.coalesce("value", "mc_value", is_good.cast(pl.Float64))
+        pl.coalesce("value", counted, is_good.cast(pl.Float64))
         .cast(pl.Float32)
         .alias("step_scores"),
     )

@@ -1,8 +1,8 @@
 """Makes rows of ProcessBench (Zheng et al. 2024, arXiv 2412.06559), to measure step judges on.
 
 The surprising fact: a step may be wrong before the wrong step that is known. So a first error
-counts only if two kinds of evidence agree on it, rollouts and judges, or if a run of the program
-contradicts it and no step before it is left undecided.
+counts only if people decided so, if two kinds of evidence agree on it, rollouts and judges, or if a
+run of the program contradicts it and no step before it is left undecided.
 """
 
 import polars as pl
@@ -22,8 +22,9 @@ def export_processbench(
 
     Args:
         traces: table ``traces``.
-        step_labels: table ``step_labels``, for what runs say. Labels of other traces are ignored.
-        trace_labels: table ``trace_labels``, for what rollouts and judges say. The same holds.
+        step_labels: table ``step_labels``, for what runs and people say. Labels of other traces are
+            ignored.
+        trace_labels: table ``trace_labels``, for what is verified. The same holds.
 
     Returns:
         Table ``processbench``, ordered by seed and trace; ``id`` is the ``trace_id``.
@@ -32,7 +33,8 @@ def export_processbench(
         PublishError: if labels are of other steps than the traces have.
     """
     agreed = trace_labels.filter("verified").select("trace_id", "first_error")
-    run = step_labels.filter(pl.col("label_source") == "execution").select("trace_id")
+    decided = pl.col("label_source").is_in(["execution", "human"])
+    run = step_labels.filter(decided).select("trace_id")
     judged = traces.filter(pl.col("outcome").is_in(["correct", "wrong"])).join(
         pl.concat([agreed.select("trace_id"), run]), on="trace_id", how="semi"
     )
@@ -40,7 +42,7 @@ def export_processbench(
     labels = step_labels.join(judged, on="trace_id", how="semi")
     refuse_other_steps(labels, steps)
     said = steps.with_columns(pl.col("text").str.strip_chars_end()).filter(pl.col("text") != "")
-    # These traces were agreed upon or run: what the first part lacks is for a run to say.
+    # These traces were agreed upon or run: what the first part lacks is for a run or people to say.
     known = pl.concat([agreed, _shown(said, labels)]).unique(
         "trace_id", keep="first", maintain_order=True
     )

@@ -127,7 +127,9 @@ def with_tags(traces: pl.DataFrame, tags: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The same rows; those that no tag changes are untouched.
     """
-    added = tags.filter(pl.col("tagger").is_in(["classifier", "model"]), ~pl.col("needs_review"))
+    added = tags.filter(
+        pl.col("tagger").is_in(["classifier", "model", "human"]), ~pl.col("needs_review")
+    )
     new: dict[str, dict[int, str]] = {}
     for trace_id, step_idx, factor in added.select("trace_id", "step_idx", "factor").iter_rows():
         new.setdefault(trace_id, {})[step_idx] = factor

@@ -94,6 +94,7 @@ def consensus(
         - ``review_rank`` (int32): place in the queue for people, 0 first. Disagreements lead, those
           in which both sides are surest first (mass times share); then come the other traces that
           are not verified, the least sure posterior first. Null where verified.
+        - ``human_first_error``, ``n_reviews`` (int32): null, for people have not been asked yet.
     """
     ballots: dict[str, list[_Ballot]] = {}
     columns = critiques.select("trace_id", "judge", "first_error")
@@ -115,7 +116,8 @@ def consensus(
     compared = judged.with_columns(
         agrees=agrees, verified=agrees.fill_null(False) & sure.fill_null(False)
     )
-    return compared.with_columns(_review_rank(compared))
+    unasked = (pl.lit(None, pl.Int32).alias(name) for name in ("human_first_error", "n_reviews"))
+    return compared.with_columns(_review_rank(compared), *unasked)
 
 
 def _review_rank(compared: pl.DataFrame) -> pl.Series:

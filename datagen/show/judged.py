@@ -69,6 +69,8 @@ def _named(first_error: int | None) -> str:
 
 
 def _place(label: Mapping[str, Any], trace_labels: pl.DataFrame) -> str:
+    if n_reviews := label.get("n_reviews"):
+        return f"decided by people: {counted(n_reviews, 'review')}"
     if label["verified"]:
         return "verified: rollouts and judges agree, and the rollouts are sure enough"
     n_queued = trace_labels["review_rank"].count()

@@ -1,0 +1,188 @@
+"""A person reviews in Argilla's own page, in a real browser.
+
+``DATAGEN_REVIEW_SCREENSHOT=docs/review.png`` writes down what that person sees.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from argilla_server import review_server  # noqa: F401
+from review_items import CODE, CORRECTION, item, queue
+from review_people import Person
+
+from datagen.review.argilla_tool import ArgillaTool
+from datagen.review.server import Server
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = Path("/usr/bin/chromium")
+HOSTILE = (
+    "</script><script>parent.hacked = 1</script><img src=x onerror='parent.hacked = 1'> "
+    "$' $& #TEMPLATE#"
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing; apt install chromium"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    flags = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--headless", "--disable-background-networking", *flags],
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(name="server")
+def _server(review_server: Server) -> Server:  # noqa: F811
+    return review_server
+
+
+@pytest.fixture
+def tool(server: Server) -> Iterator[ArgillaTool]:
+    yield ArgillaTool(url=server.url, key=server.credentials.owner.api_key)
+    owner = Person(server, "owner")
+    for name in owner.datasets():
+        owner.delete_dataset(name)
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    """Argilla's page as ``ann`` sees it, logged in."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 960})
+    opened.goto(f"{server.url}/sign-in")
+    opened.fill("input[type=text]", "ann")
+    opened.fill("input[type=password]", server.credentials.annotators["ann"].password)
+    opened.keyboard.press("Enter")
+    opened.wait_for_url(f"{server.url}/")
+    yield opened
+    opened.close()
+
+
+def open_dataset(page: Any, server: Server, name: str) -> Any:
+    """The first pending record; returns the frame in which its trace is drawn."""
+    dataset_id = Person(server, "ann").datasets()[name]
+    page.goto(f"{server.url}/dataset/{dataset_id}/annotation-mode")
+    page.locator('[aria-label="List of annotation questions"]').wait_for()
+    return page.frame_locator("iframe")
+
+
+def write(page: Any, question: str, text: str) -> None:
+    box = page.locator(f'[aria-label="Question: {question}"] [contenteditable]')
+    box.click()
+    box.press("Control+a")
+    box.press("Delete")
+    for n, line in enumerate(text.split("\n")):
+        if n:
+            box.press("Enter")
+        page.keyboard.type(line)
+
+
+def test_an_annotator_reads_a_trace_answers_everything_and_submits(
+    page: Any, tool: ArgillaTool, server: Server
+) -> None:
+    belief = [0.01, 0.02, 0.03, 0.24, 0.6, 0.04, 0.02, 0.04]
+    disputed = item(0, p_first_error=belief, judge_first_error=3, judge_text="5*3 is 15, not 12")
+    tool.push(queue(disputed, item(1, **CODE), item(2, **CORRECTION)))
+    frame = open_dataset(page, server, "review-1")
+    rows = frame.locator("#trace ol li")
+    rows.nth(6).wait_for()
+    assert rows.count() == 7
+    fourth = rows.nth(3).inner_text()
+    assert fourth.split("\n") == [
+        "4",
+        "Computekind in doubtthe judge: wrong from here",
+        "5*3=12",
+        "1/8 right",
+        "24% first",
+    ]
+    shown = frame.locator("#trace").inner_text()
+    assert "expected answer  45" in shown
+    assert "5*3 is 15, not 12" in shown
+    box = page.locator("iframe").bounding_box()
+    drawn = frame.locator("#trace").bounding_box()
+    assert box and drawn and drawn["height"] <= box["height"]  # nothing is cut off
+    assert page.locator("#first_wrong_step_5").is_checked()  # filled in beforehand
+
+    page.locator("label[for=first_wrong_step_4]").click()
+    page.locator("label[for=answer_verdict_wrong]").click()
+    if not page.locator("#answer_verdict_wrong").is_checked():
+        page.locator("label[for=answer_verdict_wrong]").click()
+    page.locator("label[for=rating_2]").click()
+    write(page, "factors", "4: Deduce\n5: Compute")
+    write(page, "corrected_step", "5*3=15")
+    write(page, "comment", "all else follows & 12 < 15")
+    if path := os.environ.get("DATAGEN_REVIEW_SCREENSHOT"):
+        page.locator("label[for=first_wrong_step_1]").scroll_into_view_if_needed()
+        page.mouse.move(5, 500)
+        page.screenshot(path=path)
+    page.locator("button[type=submit]").click()
+
+    deadline = time.monotonic() + 20
+    while (pulled := tool.pull()).reviews.is_empty() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert pulled.problems == ()
+    [row] = pulled.reviews.to_dicts()
+    assert (row["annotator"], row["first_error"], row["answer_verdict"]) == ("ann", 3, "wrong")
+    assert (row["rating"], row["comment"]) == (2, "all else follows & 12 < 15")
+    assert row["factors"] == [
+        {"step_idx": 3, "factor": "Deduce"},
+        {"step_idx": 4, "factor": "Compute"},
+    ]
+    assert (row["corrected_step_idx"], row["corrected_step"]) == (3, "5*3=15")
+
+
+def test_code_and_corrections_show_what_matters_for_them(
+    page: Any, tool: ArgillaTool, server: Server
+) -> None:
+    tool.push(queue(item(1, **CODE)))
+    frame = open_dataset(page, server, "review-1")
+    rows = frame.locator("#trace ol li")
+    assert "✗ the run says otherwise" in rows.nth(4).inner_text()
+    assert "✓ the run agrees" in rows.nth(3).inner_text()
+    tool.push(queue(item(2, **CORRECTION)))
+    frame = open_dataset(page, server, "review-1")
+    frame.locator("#trace ol li").nth(6).wait_for()
+    shown = frame.locator("#trace").inner_text()
+    for said in ("goes wrong here", "notices the error", "puts it right"):
+        assert said in shown
+
+
+def test_hostile_text_is_shown_as_text_and_runs_nowhere(
+    page: Any, tool: ArgillaTool, server: Server
+) -> None:
+    tool.push(
+        queue(item(0, question=HOSTILE, steps=[HOSTILE] * 7, judge_text=HOSTILE, answer=HOSTILE))
+    )
+    frame = open_dataset(page, server, "review-1")
+    assert frame.locator("#trace ol li .text").nth(2).text_content() == HOSTILE
+    assert frame.locator("#trace .question").text_content() == HOSTILE
+    assert frame.locator("#trace img, #trace script").count() == 0
+    time.sleep(0.5)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_seed_is_authored(page: Any, tool: ArgillaTool, server: Server) -> None:
+    tool.offer_seeds(1)
+    open_dataset(page, server, "seeds")
+    write(page, "question", "2+2?")
+    write(page, "thought", "I add.\n2+2=4")
+    write(page, "answer", "4")
+    page.locator("button[type=submit]").click()
+    deadline = time.monotonic() + 20
+    while not (pulled := tool.pull_seeds()).rows and time.monotonic() < deadline:
+        time.sleep(0.2)
+    [row] = pulled.rows
+    assert (row["question"], row["thought"], row["answer"]) == ("2+2?", "I add.\n2+2=4", "4")
