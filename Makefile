@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
 CONSUMERS := $(VENV)/.consumers
+ARGILLA := $(VENV)/.argilla
 # Files of tests side by side, each on one core: two processes of torch with two threads each crawl.
 PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast lint dev clean sandbox
+.PHONY: help run test check fast lint dev clean sandbox browser
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +35,18 @@ $(CONSUMERS): $(READY) tests/consumers.py
 	$(BIN)/python tests/consumers.py --quiet $(PIP_ARGS)
 	@touch $@
 
+# Argilla's server has an environment of its own; here only tests need it.
+$(ARGILLA): $(READY) datagen/review/server/install.py datagen/review/server/constraints.txt
+	DATAGEN_ARGILLA_VENV=$(CURDIR)/$(VENV)/argilla \
+	  $(BIN)/python -m datagen.review.server.install --quiet $(PIP_ARGS)
+	@touch $@
+
+# The page of the review is tried in a browser; without one those tests are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null || { test "`id -u`" = 0 && command -v apt-get >/dev/null \
+	  && { apt-get update -qq; apt-get install -y -qq chromium >/dev/null; } ; } \
+	  || echo "chromium is missing: tests in a browser are skipped. On Debian: apt install chromium"
+
 # Programs that models write run in bubblewrap; root is spared the typing.
 sandbox:
 	@command -v bwrap >/dev/null || { test "`id -u`" = 0 && command -v apt-get >/dev/null \
@@ -43,7 +56,7 @@ sandbox:
 run: $(READY) sandbox  ## seeds in, datasets out: the demo run, into out/
 	$(BIN)/datagen run --out out
 
-test: $(READY) $(VLLM) $(CONSUMERS) sandbox  ## every test
+test: $(READY) $(VLLM) $(CONSUMERS) $(ARGILLA) sandbox browser  ## every test
 	$(PYTEST)
 
 check: $(READY) sandbox  ## lint, types and the fast tests

@@ -6,9 +6,8 @@ its history kept in the output folder unless ``DAGSTER_HOME`` names another plac
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import click
 from rich.console import Console
@@ -20,6 +19,7 @@ from schemas import ContractError
 try:
     from assets.journal_command import journal
     from assets.publish_command import publish
+    from assets.review_command import review
     from datagen.config import Settings, load_settings
     from datagen.seeds import Format
 except DatagenError as error:
@@ -75,13 +75,14 @@ def run(
     )
     # Dagster and torch take seconds to import; nobody should wait for them to see --help.
     from assets.console import RunDisplay, summary
+    from assets.materialize import materialize
     from assets.progress import listening
 
     # Dagster redirects standard output while a step runs; a copy of it stays with the terminal.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as terminal:
         screen = Console(file=terminal)
         with RunDisplay(screen) as display, listening(display):
-            _materialize(settings, out)
+            materialize(settings, out)
         screen.print(summary(out, settings, display))
 
 
@@ -129,9 +130,10 @@ def bench_labels(quick: bool, traces: int | None, out: Path, json_path: Path | N
     Runs on the embedded reasoner, whose world knows the true first error of every trace. A run that
     was interrupted goes on from its journal in the output folder.
     """
-    _quieten_transformers()
+    from assets.console import quieten_transformers
     from assets.label_bench import run_label_bench
 
+    quieten_transformers()
     run_label_bench(console, out=out, quick=quick, n_traces=traces, json_path=json_path)
 
 
@@ -165,9 +167,10 @@ def bench_engine(
 
     Every figure is a ratio of two rates measured in this run. Close other programs first.
     """
-    _quieten_transformers()
+    from assets.console import quieten_transformers
     from assets.engine_bench import run_engine_bench
 
+    quieten_transformers()
     kind = kind or ("vllm" if shape else "transformers")
     run_engine_bench(console, out=out, kind=kind, shape=shape, quick=quick, json_path=json_path)
 
@@ -205,9 +208,10 @@ def bench_code(
     interrupted goes on from its journal in the output folder.
     """
     settings = load_settings(config, engine={"kind": kind, "model": model})
-    _quieten_transformers()
     from assets.code_bench import run_code_bench
+    from assets.console import quieten_transformers
 
+    quieten_transformers()
     run_code_bench(
         console,
         settings,
@@ -279,8 +283,27 @@ def bench_curate(quick: bool, questions: Path | None, json_path: Path | None) ->
     run_curate_bench(console, quick=quick, json_path=json_path, questions=questions)
 
 
+@bench.command("review")
+@click.option("--quick", is_flag=True, help="About a minute; wide intervals.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/bench"), show_default=True
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+def bench_review(quick: bool, out: Path, json_path: Path | None) -> None:
+    """Review: wrong labels that people find by the queue, against as many traces at random.
+
+    People are played by the oracle of the embedded reasoner's world, which knows every first error.
+    """
+    from assets.review_bench import run_review_bench
+
+    run_review_bench(console, out=out, quick=quick, json_path=json_path)
+
+
 cli.add_command(journal)
 cli.add_command(publish)
+cli.add_command(review)
 
 
 @cli.command()
@@ -290,57 +313,3 @@ def config() -> None:
     for name, default, meaning in Settings().table():
         table.add_row(name, default, meaning)
     console.print(table)
-
-
-def _materialize(settings: Settings, out: Path) -> None:
-    """Run all assets in this process."""
-    out = out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    if "DAGSTER_HOME" not in os.environ:
-        home = out / "dagster"
-        home.mkdir(exist_ok=True)
-        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-        os.environ["DAGSTER_HOME"] = str(home)
-    import dagster as dg
-
-    from assets.definitions import ASSETS
-    from assets.parquet_io import ParquetTables
-    from assets.workspace import Workspace
-
-    _quieten_transformers()
-    with dg.DagsterInstance.get() as instance:
-        try:
-            dg.materialize(
-                ASSETS,
-                instance=instance,
-                resources={
-                    "workspace": Workspace(out=str(out), settings_json=settings.model_dump_json()),
-                    "io_manager": ParquetTables(out=str(out)),
-                },
-                # The event log is in the instance's history; the terminal has the bar.
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
-        except dg.DagsterExecutionInterruptedError as error:
-            # Dagster's own form of Ctrl-C, which is no Exception.
-            raise KeyboardInterrupt from error
-        except Exception as error:
-            # Dagster wraps what an asset raises; the user wants to read our message.
-            raise _cause(error) from error
-
-
-def _quieten_transformers() -> None:
-    """A checkpoint's own progress bar would break ours."""
-    from transformers.utils import logging as transformers_logging
-
-    disable: Callable[[], Any] = transformers_logging.disable_progress_bar
-    disable()
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The first of our errors in a chain of causes, else the error itself."""
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, DatagenError | ContractError):
-            return at
-        at = at.__cause__ or at.__context__
-    return error

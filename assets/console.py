@@ -1,10 +1,10 @@
 """What ``datagen run`` shows: a bar while it works, a table at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from assets.parquet_io import CONTRACT_OF
+from assets.parquet_io import CONTRACT_OF, table_path
 from datagen.config import EMBEDDED, Settings
 from datagen.curate import rejection_counts
 from datagen.errors import ConfigError
@@ -123,24 +123,25 @@ def load_tables(out: Path) -> Tables:
         ConfigError: if there has been no run in this folder.
     """
     later = ("traces", "step_labels", "probes", "trace_labels", "critiques", *_CODE)
-    made = {name: _table(out, name) for name in later if _path(out, name).exists()}
+    made = {name: read_table(out, name) for name in later if table_path(out, name).exists()}
     # Programs are worth showing before, or without, any search.
     has_code = "code_seeds" in made and made["code_seeds"].height > 0
     searched = {
         name: CONTRACT_OF[name].empty()
-        if has_code and not _path(out, name).exists()
-        else _table(out, name)
+        if has_code and not table_path(out, name).exists()
+        else read_table(out, name)
         for name in ("prefixes", "nodes", "rollouts")
     }
     return Tables(**searched, **made)
 
 
-def _path(out: Path, name: str) -> Path:
-    return out / "tables" / f"{name}.parquet"
+def read_table(out: Path, name: str) -> pl.DataFrame:
+    """A table of a run.
 
-
-def _table(out: Path, name: str) -> pl.DataFrame:
-    path = _path(out, name)
+    Raises:
+        ConfigError: if there has been no run in this folder.
+    """
+    path = table_path(out, name)
     if not path.exists():
         raise ConfigError(
             f"there is no {str(path)!r}; make it with `datagen run --out {out}`, or name the "
@@ -151,7 +152,7 @@ def _table(out: Path, name: str) -> pl.DataFrame:
 
 def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableType:
     """The closing table: what was read, searched, labelled and published."""
-    frames = {name: _table(out, name) for name in (*_SHOWN, "rollouts", *_DATASETS)}
+    frames = {name: read_table(out, name) for name in (*_SHOWN, "rollouts", *_DATASETS)}
     rollouts, labels = frames["rollouts"], frames["step_labels"]
     n_right, n_wrong, n_unread, n_cut = (
         rollouts.filter(pl.col("outcome") == outcome).height
@@ -171,7 +172,7 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     for cells in _code_rows(out):
         row(*cells)
     for kind, name in (("questions", "rejected_questions"), ("traces", "rejected_traces")):
-        if (rejected := _table(out, name)).height:
+        if (rejected := read_table(out, name)).height:
             told = ", ".join(f"{n:,} {rule}" for _, rule, n in rejection_counts(rejected).rows())
             row(f"rejected {kind}", f"{rejected['id'].n_unique():,}", told.replace("_", " "))
     row("rollouts", f"{rollouts.height:,}", f"{n_unread:,} unverifiable, {n_cut:,} truncated")
@@ -188,7 +189,7 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
         # The table is called so because ``rollouts`` is another one; the dataset is not.
         row(f"dataset {name.removeprefix('raw_')}", f"{frames[name].height:,}", "rows")
     for name in _FURTHER:
-        if n_rows := _table(out, name).height:
+        if n_rows := read_table(out, name).height:
             row(f"dataset {name}", f"{n_rows:,}", "rows")
     if display.search:
         row("search", f"{display.search.engine.seconds:.0f} s", figures_of(display.search))
@@ -205,6 +206,9 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
                 "datagen.toml."
             )
         )
+    if n_items := read_table(out, "review_queue").height:
+        where = "in Argilla" if settings.review.tool == "argilla" else f"in {out / 'review'}"
+        parts.append(Text(f"\n{n_items:,} traces await people {where}; see `datagen review`."))
     folder = (out / "published").resolve()
     parts.append(Text(f'\nload_dataset("{folder}", "prm", split="train")', style="bold green"))
     return Group(*parts)
@@ -212,7 +216,7 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
 
 def _code_rows(out: Path) -> Iterator[tuple[str, str, str]]:
     """Name, figure and note of what there is about code; nothing if there are no code seeds."""
-    seeds, runs, tasks, thoughts = (_table(out, name) for name in _CODE)
+    seeds, runs, tasks, thoughts = (read_table(out, name) for name in _CODE)
     if seeds.is_empty():
         return
     yield "code seeds", f"{seeds.height:,}", f"recorded runs: {runs.height:,}"
@@ -224,3 +228,11 @@ def _code_rows(out: Path) -> Iterator[tuple[str, str, str]]:
     n_false, _ = found.claims["contradicted"]
     note = f"{share}contradicted claims in verified thoughts: {n_false:,}"
     yield "code thoughts", f"{found.n_thoughts:,}", note
+
+
+def quieten_transformers() -> None:
+    """A checkpoint's own progress bar would break ours."""
+    from transformers.utils import logging as transformers_logging
+
+    disable: Callable[[], Any] = transformers_logging.disable_progress_bar
+    disable()

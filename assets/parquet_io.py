@@ -1,5 +1,6 @@
 """Tables on disk: one Parquet file per asset, held to its contract on the way in and out."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -12,6 +13,10 @@ from schemas import CONTRACTS, Contract
 CONTRACT_OF: dict[str, type[Contract]] = {
     **{name: contract for name, contract in CONTRACTS.items() if name != "rejections"},
     "measured_traces": CONTRACTS["traces"],
+    **{
+        f"reviewed_{name}": CONTRACTS[name]
+        for name in ("step_labels", "trace_labels", "tags", "corrections")
+    },
     "prm_verified": CONTRACTS["prm"],
     "sft_plain": CONTRACTS["sft"],
     **dict.fromkeys(
@@ -20,6 +25,20 @@ CONTRACT_OF: dict[str, type[Contract]] = {
     ),
 }
 """Contract of each table that is an asset."""
+
+
+def table_path(out: str | Path, name: str) -> Path:
+    """Where the table of an asset is, or would be."""
+    return Path(out) / "tables" / f"{name}.parquet"
+
+
+def earlier_table(out: str | Path, name: str) -> pl.DataFrame:
+    """A table as it was written last; empty if it never was.
+
+    For an asset that goes on from its own last state, or from one behind it in the graph.
+    """
+    path, contract = table_path(out, name), CONTRACT_OF[name]
+    return contract.validate(pl.read_parquet(path)) if path.exists() else contract.empty()
 
 
 class ParquetTables(dg.ConfigurableIOManagerFactory[Any]):

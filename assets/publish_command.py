@@ -110,7 +110,8 @@ def run_publish(folder: Path, settings: "PublishSettings", given: Given) -> None
         dry_run=given.dry_run,
         license=given.license or settings.license,
         require_benchmarks=settings.require_benchmarks,
-        require_review=settings.require_review,
+        min_reviewed_share=settings.min_reviewed_share,
+        min_alpha=settings.min_alpha,
         on_plan=_print_plan,
     )
     _print_publication(publication, dry_run=given.dry_run)

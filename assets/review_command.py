@@ -1,21 +1,44 @@
-"""``datagen review``: brings up Argilla for people who review.
+"""``datagen review``: brings up Argilla, puts the queue before people, takes what they answered.
 
-Whatever talks to Argilla is imported by the command that needs it: ``--help`` should not wait.
+Whatever talks to Argilla or to Dagster is imported by the command that needs it: ``--help`` should
+not wait for it.
 """
 
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
+    from assets.workspace import Workspace
     from datagen.review.server import Server
+    from datagen.review.tool import Problem, Pushed
+
+console = Console()
+
+_out = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Of the run.",
+)
+_config = click.option(
+    "--config",
+    envvar="DATAGEN_CONFIG",
+    type=click.Path(path_type=Path),
+    help="Settings, a datagen.toml.",
+)
 
 
 @click.group()
 def review() -> None:
-    """Let people review traces in Argilla."""
+    """Let people review traces, in Argilla or in files."""
 
 
 @review.command()
@@ -60,6 +83,121 @@ def serve(port: int, annotators: tuple[str, ...], home: Path | None, install_onl
             server.wait()
         except KeyboardInterrupt:
             click.echo("\nStopping.")
+
+
+@review.command()
+@_out
+@_config
+def push(out: Path, config: Path | None) -> None:
+    """Put the queue of a run before people; `datagen run` does so by itself."""
+    from assets.console import read_table
+
+    workspace = _workspace(out, config)
+    tool = workspace.review_tool()
+    pushed = tool.push(read_table(out, "review_queue"))
+    n_forms = tool.offer_seeds(workspace.settings.review.n_seed_forms)
+    console.print(f"{_pushed(pushed)} {n_forms} new forms for seeds.", soft_wrap=True)
+
+
+@review.command()
+@_out
+@_config
+def pull(out: Path, config: Path | None) -> None:
+    """Take what people submitted, decide, and make anew what depends on it."""
+    from assets.console import RunDisplay, read_table
+    from assets.materialize import materialize
+    from assets.progress import listening
+    from assets.review_sensor import DEPENDS_ON_REVIEWS
+    from assets.review_summary import review_summary
+
+    workspace = _workspace(out, config)
+    read_table(out, "traces")  # says what to do if there is no run
+    _print_problems(
+        [problem for tool in workspace.review_tools() for problem in tool.pull().problems]
+    )
+    with RunDisplay(console) as display, listening(display):
+        materialize(workspace.settings, out, DEPENDS_ON_REVIEWS)
+    console.print(review_summary(out))
+
+
+@review.command()
+@_out
+def status(out: Path) -> None:
+    """What awaits review, what was decided, and how far reviewers agree."""
+    from assets.review_summary import review_summary
+
+    console.print(review_summary(out))
+
+
+@review.command()
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Default: OUT/review.")
+@_out
+@_config
+def export(folder: Path | None, out: Path, config: Path | None) -> None:
+    """Write the queue and empty forms for seeds into JSONL files, to be sent to people."""
+    from assets.console import read_table
+    from datagen.review.jsonl_tool import JsonlTool
+
+    settings = _workspace(out, config).settings.review
+    folder = folder or out / "review"
+    tool = JsonlTool(folder, suggest=settings.suggest)
+    pushed = tool.push(read_table(out, "review_queue"))
+    tool.offer_seeds(settings.n_seed_forms)
+    console.print(_pushed(pushed))
+    console.print(
+        f"Send {escape(str(folder / 'queue.jsonl'))} to reviewers; its first line explains it. "
+        f"disputes.jsonl is for seniors, seeds.jsonl for authors. Take what comes back with "
+        "`datagen review import FILE`.",
+        soft_wrap=True,
+    )
+
+
+@review.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_out
+@_config
+def import_(files: tuple[Path, ...], out: Path, config: Path | None) -> None:
+    """Take filled-in files; whoever answered is named by the file: ann.jsonl.
+
+    Rows that cannot be read are named with their line, and the exit status is 1; the others count.
+    """
+    from datagen.review.jsonl_tool import JsonlTool
+
+    tool = JsonlTool(_workspace(out, config).review_path)
+    problems: list[Problem] = []
+    for file in files:
+        taken = tool.take(file)
+        console.print(f"{escape(str(file))}: {taken.reviews.height:,} reviews", soft_wrap=True)
+        problems += taken.problems
+    _print_problems(problems)
+    seeds = tool.pull_seeds()
+    _print_problems(seeds.problems)
+    console.print(
+        f"{len(seeds.rows):,} seeds are written, for the next `datagen run`. `datagen review pull` "
+        "puts reviews into the labels.",
+        soft_wrap=True,
+    )
+    sys.exit(1 if problems or seeds.problems else 0)
+
+
+def _workspace(out: Path, config: Path | None) -> "Workspace":
+    from assets.workspace import Workspace
+    from datagen.config import load_settings
+
+    return Workspace(out=str(out), settings_json=load_settings(config).model_dump_json())
+
+
+def _pushed(pushed: "Pushed") -> str:
+    long = f", {pushed.n_too_long:,} left out for their length" if pushed.n_too_long else ""
+    return (
+        f"{pushed.n_new:,} traces are new, {pushed.n_updated:,} shown anew, {pushed.n_same:,} as "
+        f"before, {pushed.n_withdrawn:,} withdrawn{long}."
+    )
+
+
+def _print_problems(problems: "Sequence[Problem]") -> None:
+    for problem in problems:
+        click.echo(f"  {problem.where}: {problem.reason}", err=True)
 
 
 def _tell(server: "Server") -> None:

@@ -1,6 +1,7 @@
 """What every asset needs to know: the settings, and the folder that a run writes to."""
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from datagen.config import BUNDLED, NONE, Settings, load_settings
 from datagen.engines.protocol import Engine
 from datagen.engines.registry import open_team
 from datagen.reasoner.bundle import CODE_SEEDS, SEEDS
+from datagen.review.jsonl_tool import JsonlTool
+from datagen.review.opening import open_tool
+from datagen.review.tool import ReviewTool
 from datagen.verify.sandbox import Sandbox, default_sandbox
 
 OUT_VARIABLE = "DATAGEN_OUT"
@@ -76,6 +80,32 @@ class Workspace(dg.ConfigurableResource[None]):
     def published_path(self) -> Path:
         """The published dataset repository."""
         return Path(self.out) / "published"
+
+    @property
+    def review_path(self) -> Path:
+        """Files that go out to reviewers and come back, and the seeds that people authored."""
+        return Path(self.out) / "review"
+
+    @property
+    def authored_path(self) -> Path:
+        """The source of seeds that people wrote in a review tool."""
+        return self.review_path / "authored.jsonl"
+
+    def review_tool(self) -> ReviewTool:
+        """Where people review."""
+        settings = self.settings.review
+        return open_tool(
+            settings.tool,
+            self.review_path,
+            workspace=settings.workspace,
+            seniors=settings.seniors,
+            suggest=settings.suggest,
+        )
+
+    def review_tools(self) -> Sequence[ReviewTool]:
+        """Wherever people may have answered: files always count, too."""
+        tool = self.review_tool()
+        return [tool] if tool.name == "jsonl" else [tool, JsonlTool(self.review_path)]
 
 
 def default_out() -> str:

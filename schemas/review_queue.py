@@ -14,8 +14,8 @@ ReviewKind = Literal["trace", "code", "correction"]
 """What is looked at: a trace, a thought about code, or a trace that mends its own error."""
 
 ReviewReason = Literal["dispute", "disagreement", "uncertain", "impact", "random", "trap"]
-"""Why it is in the queue: reviewers disagreed; judges and rollouts do; nobody is sure; many labels
-would change; chance alone; its truth is known, and the reviewer is measured."""
+"""Why it is in the queue: reviewers could not settle it; judges and rollouts disagree; nobody is
+sure; many labels would change; chance alone; its truth is known, and the reviewer is measured."""
 
 REVIEW_KINDS: Final[tuple[ReviewKind, ...]] = get_args(ReviewKind)
 REVIEW_REASONS: Final[tuple[ReviewReason, ...]] = get_args(ReviewReason)
@@ -67,7 +67,9 @@ class ReviewItem(Contract):
     judge_first_error = dy.Int32(
         nullable=True, min=-1, description="The judges' first wrong step; null: undecided."
     )
-    judge_text = dy.String(description="What the judges say, in words; empty: nothing.")
+    judge_text = dy.String(
+        description="What the judges say, in words, with steps counted from 1; empty: nothing."
+    )
     step_roles = dy.List(
         Choice(STEP_ROLES), description="Of a correction: what each step is for; else empty."
     )
@@ -80,7 +82,8 @@ class ReviewItem(Contract):
     )
     decisions_before = dy.List(
         dy.String(min_length=1),
-        description="Of a dispute: who said what, for a senior's eyes; else empty.",
+        description="Of a dispute: who said what, in words, with steps counted from 1, for a "
+        "senior's eyes; else empty.",
     )
 
     @dy.rule()

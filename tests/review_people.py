@@ -44,10 +44,20 @@ class Person:
         path = f"/records/{record['id']}/responses"
         return self._json("POST", path, json={"values": values, "status": status})
 
-    def change(self, response: dict[str, Any], **answers: Any) -> None:
-        """Answer differently."""
+    def change(self, response: dict[str, Any], status: str = "submitted", **answers: Any) -> None:
+        """Answer differently, or take an answer back."""
         values = {name: {"value": value} for name, value in answers.items()}
-        content = {"values": values, "status": "submitted"}
+        content = {"values": values, "status": status}
+        self._json("PUT", f"/responses/{response['id']}", json=content)
+
+    @property
+    def user_id(self) -> str:
+        """The server's id of this person."""
+        return self._json("GET", "/me")["id"]
+
+    def discard(self, response: dict[str, Any]) -> None:
+        """Take back what was submitted."""
+        content = {"values": response["values"], "status": "discarded"}
         self._json("PUT", f"/responses/{response['id']}", json=content)
 
     def delete(self, record: dict[str, Any]) -> None:

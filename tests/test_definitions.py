@@ -20,6 +20,8 @@ rejected_traces executions code_tasks code_thoughts prefixes rollouts nodes trac
 tags measured_traces critiques probes step_labels
 trace_labels corrections summaries rubric_rewards sft sft_plain prm prm_verified rl policy_value
 advantages preference step_preference kto critique orm processbench raw_rollouts published uploaded
+reviews decisions annotators review_queue offered
+reviewed_step_labels reviewed_trace_labels reviewed_tags reviewed_corrections
 """.split()  # noqa: SIM905
 
 
@@ -34,7 +36,10 @@ def test_importing_the_library_does_not_import_dagster():
     code = """
 import pkgutil, sys, importlib, datagen
 for module in pkgutil.walk_packages(datagen.__path__, "datagen."):
-    if "sympy_worker" not in module.name and not module.name.endswith("__main__"):
+    # Those inside a sandbox or another environment are never imported here.
+    if "sympy_worker" not in module.name and not module.name.endswith("__main__") and (
+        "server.inside." not in module.name
+    ):
         importlib.import_module(module.name)
 print([name for name in sys.modules if name.split(".")[0] in ("dagster", "assets")])
 """
@@ -70,19 +75,33 @@ def test_every_named_asset_exists_with_its_dependencies():
     assert parents("rubric_rewards") == {"seeds", "rollouts"}
     seen = {"rollouts", "probes", "trace_labels", "critiques"}
     assert parents("corrections") == {"traces", *seen}
-    assert parents("sft") == parents("sft_plain") == {*fit, "tags", "corrections", "summaries"}
-    assert parents("prm") == {*fit, "measured_traces", "step_labels", "code_thoughts"}
-    assert parents("processbench") == {*parents("prm"), "trace_labels"}
+    assert (
+        parents("sft")
+        == parents("sft_plain")
+        == {
+            *fit,
+            *("reviewed_tags", "reviewed_corrections", "summaries", "decisions"),
+        }
+    )
+    assert parents("prm") == {*fit, "measured_traces", "reviewed_step_labels", "code_thoughts"}
+    assert parents("processbench") == {*parents("prm"), "reviewed_trace_labels"}
     assert parents("orm") == fit
-    assert parents("prm_verified") == {"prm", "trace_labels", "code_thoughts"}
-    labels = {"step_labels", "trace_labels"}
-    assert parents("preference") == parents("kto") == {*fit, "probes", *labels}
+    labels = {"reviewed_step_labels", "reviewed_trace_labels"}
+    assert parents("prm_verified") == {"prm", "code_thoughts", *labels}
+    assert parents("preference") == parents("kto") == {*fit, "probes", "decisions", *labels}
     assert parents("advantages") == {*fit, "questions", *labels}
     assert parents("rl") == {"seeds", "questions", "code_tasks"}
     assert parents("critique") == {"measured_traces", "critiques", *labels}
     assert parents("policy_value") == {"nodes", "rollouts", "prefixes"}
     assert parents("step_preference") == {"nodes", "prefixes"}
     assert parents("uploaded") == {"published"}
+    assert parents("reviews") == set()
+    assert parents("decisions") == parents("annotators") == {"reviews"}
+    assert {"reviews", "decisions", "step_labels", "trace_labels"} < parents("review_queue")
+    assert parents("offered") == {"review_queue"}
+    for name in ("step_labels", "trace_labels", "tags", "corrections"):
+        own = {"step_labels", "trace_labels", "tags", "corrections", "decisions"}
+        assert parents(f"reviewed_{name}") == own
 
 
 @pytest.mark.slow
@@ -97,7 +116,7 @@ def test_dagster_validates_the_code_location(tmp_path: Path):
 
 def test_every_stored_asset_has_a_contract():
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    assert keys - {"published", "uploaded"} == set(CONTRACT_OF)
+    assert keys - {"published", "uploaded", "offered"} == set(CONTRACT_OF)
 
 
 def test_a_table_that_breaks_its_contract_is_not_stored(tmp_path: Path):
@@ -128,5 +147,5 @@ def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert (tmp_path / "out" / "published" / "README.md").exists()
     tables = {path.stem: path for path in (tmp_path / "out" / "tables").iterdir()}
-    assert set(tables) == set(NAMES) - {"published", "uploaded"}
+    assert set(tables) == set(NAMES) - {"published", "uploaded", "offered"}
     assert pl.read_parquet(tables["seeds"]).height == 2

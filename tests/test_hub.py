@@ -412,7 +412,7 @@ def test_a_file_of_others_that_would_be_read_as_data_is_refused(
 def test_all_failed_checks_are_told_and_nothing_is_asked_of_the_hub(
     hub: HubServer, client: HubClient, data: Path, name: str
 ) -> None:
-    options = {"require_benchmarks": ["gsm8k"], "require_review": True, "license": "mit"}
+    options = {"require_benchmarks": ["gsm8k"], "min_alpha": 0.5, "license": "mit"}
     error = client.publish(data, name, **options).error
     assert "benchmarks:" in error and "review:" in error and "license:" in error
     assert hub.asked == []

@@ -14,7 +14,6 @@ from datagen.publish import Lineage, SeedSource, curation, longest_tokens, seed_
 from datagen.publish.card import MARK
 from datagen.publish.licenses import hub_license
 from datagen.publish.lineage import code_version
-from datagen.publish.manifest import Review
 from datagen.verify import verify_completion
 from schemas import BenchmarkCheck, CodeThought, Rejection, Seed, Trace, TraceLabel
 from tests.published_rows import (
@@ -176,7 +175,7 @@ def test_card_counts_what_searches_and_labels_gave() -> None:
         ("advantages", "a null is not a zero"),
         ("policy_value", "split what you hold out by `seed_id`"),
         ("orm", "the label is of the final answer"),
-        ("processbench", "its labels are this dataset's, not people's"),
+        ("processbench", "and people's only where they reviewed it"),
         ("critique", "the verdict is checked and the analysis is not"),
         ("rubric_rewards", "Never mix these with verified rewards"),
     ],
@@ -369,13 +368,6 @@ def test_card_shows_no_calibration_where_no_judge_came_to_a_verdict() -> None:
     assert "came to a verdict: 0.0 %" in text
     assert "Mean gap" not in text
     assert "No trace of this run was measured" in card_of(TABLES)
-
-
-def test_card_says_plainly_that_nobody_has_looked_at_the_data() -> None:
-    assert "**No person has reviewed this data.**" in card_of(TABLES)
-    reviewed = card_of(TABLES, review=Review(n_reviewed=40, n_agreed=30))
-    assert "reviewed 40 traces and said what the labels say of 75.0 %" in reviewed
-    assert "No person" not in reviewed
 
 
 def test_card_says_plainly_that_the_data_was_compared_with_nothing() -> None:

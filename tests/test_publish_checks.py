@@ -24,7 +24,6 @@ from datagen.publish.configs import CONFIGS
 from datagen.publish.manifest import (
     MANIFEST,
     Manifest,
-    Review,
     content_digest,
     documents,
     parse_manifest,
@@ -345,12 +344,3 @@ def test_an_unknown_licence_is_refused_where_one_is_required(
 
 def test_an_unknown_licence_passes_where_none_is_required(tmp_path: Path) -> None:
     assert failed(write(tmp_path / "repo", lineage=under("unknown")).folder) == {}
-
-
-def test_a_required_review_must_have_been_made(folder: Path) -> None:
-    assert "review" not in checks(folder)
-    assert "no person has reviewed this data" in failed(folder, require_review=True)["review"]
-    save(folder, replace(read_manifest(folder), review=Review(n_reviewed=3, n_agreed=2)))
-    assert checks(folder, require_review=True)["review"].detail == "3 traces were reviewed"
-    save(folder, replace(read_manifest(folder), review=Review(n_reviewed=0, n_agreed=0)))
-    assert "review" in failed(folder, require_review=True)

@@ -228,7 +228,7 @@ def test_the_output_folder_is_published_where_the_settings_say(
 
 def test_what_must_hold_is_read_from_the_settings(data: Path, tmp_path: Path) -> None:
     settings = tmp_path / "datagen.toml"
-    settings.write_text("[publish]\nrequire_review = true\nrequire_benchmarks = ['gsm8k']\n")
+    settings.write_text("[publish]\nmin_reviewed_share = 0.5\nrequire_benchmarks = ['gsm8k']\n")
     with pytest.raises(PublishError, match=r"benchmarks: .*gsm8k.* review: "):
         run("--from", data, "--to", tmp_path / "there", "--config", settings)
 

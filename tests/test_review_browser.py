@@ -58,25 +58,39 @@ def tool(server: Server) -> Iterator[ArgillaTool]:
         owner.delete_dataset(name)
 
 
-@pytest.fixture
-def page(browser: Any, server: Server) -> Iterator[Any]:
-    """Argilla's page as ``ann`` sees it, logged in."""
+def logged_in(browser: Any, server: Server, name: str) -> Any:
+    """Argilla's page as an annotator sees it."""
     opened = browser.new_page(viewport={"width": 1440, "height": 960})
     opened.goto(f"{server.url}/sign-in")
-    opened.fill("input[type=text]", "ann")
-    opened.fill("input[type=password]", server.credentials.annotators["ann"].password)
+    opened.fill("input[type=text]", name)
+    opened.fill("input[type=password]", server.credentials.annotators[name].password)
     opened.keyboard.press("Enter")
     opened.wait_for_url(f"{server.url}/")
+    return opened
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    """Argilla's page as ``ann`` sees it."""
+    opened = logged_in(browser, server, "ann")
     yield opened
     opened.close()
 
 
-def open_dataset(page: Any, server: Server, name: str) -> Any:
-    """The first pending record; returns the frame in which its trace is drawn."""
-    dataset_id = Person(server, "ann").datasets()[name]
-    page.goto(f"{server.url}/dataset/{dataset_id}/annotation-mode")
+def open_dataset(
+    page: Any, server: Server, name: str, user: str = "ann", status: str = "pending"
+) -> Any:
+    """The first record of a status; returns the frame in which its trace is drawn."""
+    dataset_id = Person(server, user).datasets()[name]
+    page.goto(f"{server.url}/dataset/{dataset_id}/annotation-mode?status={status}")
     page.locator('[aria-label="List of annotation questions"]').wait_for()
     return page.frame_locator("iframe")
+
+
+def answers_of(buttons: Any) -> list[str]:
+    """What the buttons of the first question stand for."""
+    names = [button.get_attribute("for") for button in buttons.all()]
+    return [name.removeprefix("first_wrong_step_") for name in names]
 
 
 def write(page: Any, question: str, text: str) -> None:
@@ -144,6 +158,28 @@ def test_an_annotator_reads_a_trace_answers_everything_and_submits(
     assert (row["corrected_step_idx"], row["corrected_step"]) == (3, "5*3=15")
 
 
+def test_the_form_offers_the_steps_that_the_trace_has(
+    page: Any, tool: ArgillaTool, server: Server
+) -> None:
+    belief = [0.02] * 11 + [0.6, 0.06, 0.06, 0.06]
+    tool.push(queue(item(0), item(1, steps=[f"{n}+{n}" for n in range(14)], p_first_error=belief)))
+    buttons = page.locator("label[for^=first_wrong_step_]:visible")
+    frame = open_dataset(page, server, "review-1")
+    frame.locator("#trace ol li").nth(6).wait_for()
+    short = [*map(str, range(1, 8)), "none", "unsure"]
+    assert answers_of(buttons) == short
+    assert page.locator("#first_wrong_step_4").is_checked()
+    page.locator("#first_wrong_step_1").focus()
+    page.keyboard.press("9")  # its key still works, so what was chosen must be seen
+    assert page.locator("#first_wrong_step_9").is_checked()
+    assert answers_of(buttons) == [*short[:7], "9", *short[7:]]
+
+    page.locator('[aria-label^="Next"]').click()
+    frame.locator("#trace ol li").nth(13).wait_for()
+    assert answers_of(buttons) == [*map(str, range(1, 15)), "none", "unsure"]
+    assert page.locator("#first_wrong_step_12").is_checked()
+
+
 def test_code_and_corrections_show_what_matters_for_them(
     page: Any, tool: ArgillaTool, server: Server
 ) -> None:
@@ -158,6 +194,52 @@ def test_code_and_corrections_show_what_matters_for_them(
     shown = frame.locator("#trace").inner_text()
     for said in ("goes wrong here", "notices the error", "puts it right"):
         assert said in shown
+
+
+def test_tex_and_code_stand_out_and_prices_do_not(
+    page: Any, tool: ArgillaTool, server: Server
+) -> None:
+    steps = [
+        "$x^2$ is \\(y\\)",
+        "it costs $5 and $7, or $5 to $7",
+        "\\[\na\n\\] or $$b$$",
+        "no $ sign $",
+    ]
+    tool.push(queue(item(0, steps=steps, answer="def f():\n    return 1")))
+    frame = open_dataset(page, server, "review-1")
+    texts = frame.locator("#trace ol li .text")
+    texts.nth(3).wait_for()
+    math = [texts.nth(n).locator(".math").all_text_contents() for n in range(4)]
+    assert math == [["$x^2$", "\\(y\\)"], [], ["\\[\na\n\\]", "$$b$$"], []]
+    assert texts.all_text_contents() == steps
+    assert frame.locator("#trace .answer .lines").inner_text() == "def f():\n    return 1"
+
+
+def test_a_senior_reads_first_what_others_decided(
+    browser: Any, tool: ArgillaTool, server: Server
+) -> None:
+    seniors = ArgillaTool(url=server.url, key=server.credentials.owner.api_key, seniors=["bob"])
+    said = ["ann: step 4 is the first wrong one", "cy: no step is wrong"]
+    seniors.push(queue(item(0, reason="dispute", decisions_before=said)))
+    page = logged_in(browser, server, "bob")
+    frame = open_dataset(page, server, "review-disputes", "bob")
+    frame.locator("#trace ol li").nth(6).wait_for()
+    shown = frame.locator("#trace").inner_text()
+    assert shown.index(said[0]) < shown.index(said[1]) < shown.index("RestateGoal")
+    page.close()
+
+
+def test_a_review_is_taken_back(page: Any, tool: ArgillaTool, server: Server) -> None:
+    tool.push(queue(item(0)))
+    [record] = Person(server, "owner").records("review-1").values()
+    Person(server, "ann").answer(record, first_wrong_step="4", answer_verdict="wrong")
+    [review] = tool.pull().reviews["review_id"]
+    open_dataset(page, server, "review-1", status="submitted")
+    page.locator("button", has_text="Discard").click()
+    deadline = time.monotonic() + 20
+    while not (pulled := tool.pull()).retracted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert (pulled.reviews.height, pulled.retracted) == (0, {review})
 
 
 def test_hostile_text_is_shown_as_text_and_runs_nowhere(
@@ -175,14 +257,17 @@ def test_hostile_text_is_shown_as_text_and_runs_nowhere(
 
 
 def test_a_seed_is_authored(page: Any, tool: ArgillaTool, server: Server) -> None:
+    thought = "I add  twice.\n    2+2=4 & 1 < 2"
     tool.offer_seeds(1)
     open_dataset(page, server, "seeds")
+    assert "One step per line" in page.locator("body").inner_text()
     write(page, "question", "2+2?")
-    write(page, "thought", "I add.\n2+2=4")
+    write(page, "thought", thought)
     write(page, "answer", "4")
     page.locator("button[type=submit]").click()
     deadline = time.monotonic() + 20
     while not (pulled := tool.pull_seeds()).rows and time.monotonic() < deadline:
         time.sleep(0.2)
     [row] = pulled.rows
-    assert (row["question"], row["thought"], row["answer"]) == ("2+2?", "I add.\n2+2=4", "4")
+    assert (row["question"], row["thought"], row["answer"]) == ("2+2?", thought, "4")
+    assert row["source"] == "argilla:ann"

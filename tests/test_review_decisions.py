@@ -1,5 +1,7 @@
 """From reviews to decisions, and from decisions to labels."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -16,17 +18,19 @@ from datagen.export import (
 )
 from datagen.export.pits import first_pits
 from datagen.factors.tagging import with_tags
+from datagen.labels.calibration import calibration
 from datagen.review.adjudicate import adjudicate
 from datagen.review.apply import (
     apply_decisions,
     correct_tags,
     count_changes,
     decided_by_people,
-    sound_corrections,
+    without_refuted,
 )
+from datagen.review.belief import heated
 from datagen.review.quality import krippendorff_alpha, measure_annotators, measure_reviews
 from datagen.review.queue import QueueConfig, make_queue
-from datagen.review.recalibrate import recalibrate
+from datagen.review.recalibrate import Recalibration, recalibrate, recalibrated
 from schemas import Correction, Decision, Question, Tag
 
 UNSURE = [0.2, 0.3, 0.2, 0.2, 0.1]
@@ -115,13 +119,48 @@ def test_a_dispute_is_settled_by_whoever_comes_next() -> None:
     assert settled["first_error"].to_list() == [3]
 
 
-def test_decisions_outlive_the_queue_and_the_reviews_that_they_were_made_of() -> None:
+def test_decisions_outlive_the_queue_and_go_with_their_reviews() -> None:
     first = decide(*votes(2, 2))
     queue = asked(tables("another"))
-    assert adjudicate(reviews(), queue, before=first).equals(first)
     assert adjudicate(reviews(*votes(2, 2)), queue, before=first).equals(first)
-    # one of two is no longer to be had
-    assert adjudicate(reviews(*votes(3)), queue, before=first, min_annotators=1).equals(first)
+    # one of two is taken back
+    left = reviews(*votes(2))
+    assert adjudicate(left, queue, before=first).is_empty()
+    assert adjudicate(left, queue, before=first, min_annotators=1)["n_reviews"].to_list() == [1]
+    assert adjudicate(reviews(), queue, before=first).is_empty()
+    # the trace is begun then, and waits for the other again
+    again = make_queue(*tables("t").as_arguments(), reviews=left, decisions=first.clear())
+    assert again["trace_id"].to_list() == ["t"]
+    assert adjudicate(reviews(*votes(2, 3)), again)["status"].to_list() == ["disputed"]
+
+
+def test_all_is_decided_anew_but_what_people_were_first_asked_about() -> None:
+    facts = decide(*votes(2, 2)).with_columns(
+        is_random=pl.lit(True),
+        believed_first_error=pl.lit(0, pl.Int32),
+        trap_first_error=pl.lit(3, pl.Int32),
+    )
+    found = adjudicate(reviews(*votes(-1, -1, 2)), asked(tables("t")), before=facts)
+    row = found.row(0, named=True)
+    assert (row["first_error"], row["n_reviews"], row["n_agreeing"]) == (-1, 3, 2)
+    assert (row["is_random"], row["believed_first_error"], row["trap_first_error"]) == (True, 0, 3)
+    # a senior who comes to office settles what was disputed before
+    disputed = decide(*votes(2, 3))
+    late = adjudicate(
+        reviews(*votes(2, 3)), asked(tables("other")), seniors=["ann1"], before=disputed
+    )
+    assert late.select("first_error", "decided_by").row(0) == (3, "senior")
+
+
+def test_reviews_of_what_nobody_was_asked_about_wait_for_a_queue() -> None:
+    assert adjudicate(reviews(*votes(2, 2)), asked(tables("other"))).is_empty()
+
+
+def test_a_senior_decides_alone_where_the_others_who_were_asked_cannot_tell() -> None:
+    row = of_one(*votes(None, None, 3), seniors=["ann2"], min_annotators=3)
+    assert (row["first_error"], row["decided_by"], row["n_reviews"]) == (3, "single", 1)
+    assert decide(*votes(None, None, 3), min_annotators=3).is_empty()
+    assert decide(*votes(None, 3), seniors=["ann1"], min_annotators=3).is_empty()
 
 
 def test_factors_are_corrected_only_if_most_people_name_the_same() -> None:
@@ -189,6 +228,10 @@ def test_a_change_where_nobody_decided_is_counted() -> None:
     found = tables("a")
     other = found.step_labels.with_columns(value=0.75)
     assert count_changes(found.step_labels, other).n_elsewhere == LONG
+    # so is a step that is gone, or new
+    few = found.step_labels.head(1)
+    assert count_changes(found.step_labels, few).n_elsewhere == LONG - 1
+    assert count_changes(few, found.step_labels).n_elsewhere == LONG - 1
 
 
 def test_values_of_the_posterior_stay_only_if_people_confirm_it() -> None:
@@ -335,7 +378,7 @@ def test_a_correction_in_which_people_find_an_open_error_is_left_out() -> None:
     queue = asked(found, QueueConfig(n_items=2, random_share=1, trap_share=0))
     said = [review(name, "ann", at) for name, at in (("good", -1), ("bad", 3))]
     decisions = adjudicate(reviews(*said), queue, min_annotators=1)
-    assert sound_corrections(found.corrections, decisions)["trace_id"].to_list() == ["good"]
+    assert without_refuted(found.corrections, decisions)["trace_id"].to_list() == ["good"]
 
 
 # ---- quality
@@ -407,12 +450,42 @@ def test_the_label_error_is_estimated_from_the_random_sample_alone() -> None:
     assert quality.label_error_high == pytest.approx(0.6994, abs=1e-4)
     assert quality.reviewed_share == 0.5
     assert (quality.n_decided, quality.n_disputed, quality.n_common) == (8, 1, 9)
+    # the pipeline believes in step 1, and people do but for one trace
+    assert quality.n_agreed == 7
     assert quality.n_annotators == 2
 
 
+def test_the_reviewed_share_counts_published_traces_once_and_no_traps() -> None:
+    said = [review(name, who, 1) for name in ("t0", "t1", "trap") for who in ("x", "y")]
+    trap = pl.when(pl.col("trace_id") == "trap").then(pl.lit(1, pl.Int32))
+    decisions = decide(*said).with_columns(trap_first_error=trap)
+    steps = pl.Series(["t0", "t0", "trap", "trap", "more", "more", "other"])
+    quality = measure_reviews(reviews(*said), decisions, published=steps)
+    assert quality.reviewed_share == 0.25
+    assert (quality.n_decided, quality.n_agreed) == (2, 2)
+
+
 def test_without_reviews_nothing_is_claimed() -> None:
-    quality = measure_reviews(reviews(), Decision.empty())
-    assert (quality.alpha, quality.reviewed_share, quality.label_error) == (None, None, None)
+    for published, share in ((), None), (["t"], 0.0):
+        quality = measure_reviews(reviews(), Decision.empty(), published=published)
+        assert (quality.alpha, quality.reviewed_share, quality.label_error) == (None, share, None)
+        assert (quality.n_reviews, quality.n_annotators, quality.n_agreed) == (0, 0, 0)
+    found = tables("t")
+    nobody = measure_annotators(reviews(), Decision.empty(), asked(found).clear())
+    assert nobody.is_empty()
+    assert adjudicate(reviews(), asked(found)).is_empty()
+    for before, after in zip(
+        (found.step_labels, found.trace_labels), changed(found, Decision.empty()), strict=True
+    ):
+        assert after.equals(before)
+
+
+def test_who_is_no_longer_sure_has_no_vote_anywhere() -> None:
+    unsure = review("t", "ann", None, submitted_at="2026-11-24T01:00:00Z", review_id="later")
+    said = reviews(review("t", "ann", 2), review("t", "bob", 3), unsure)
+    assert adjudicate(said, asked(tables("t"))).is_empty()
+    quality = measure_reviews(said, Decision.empty())
+    assert (quality.n_reviews, quality.n_common, quality.alpha) == (1, 0, None)
 
 
 # ---- calibration
@@ -446,6 +519,144 @@ def test_beliefs_stay_as_they_are_while_the_random_sample_is_small() -> None:
     assert recalibrate(labels, Decision.empty()).n == 0
     # what the queue asked for is no fair sample
     assert recalibrate(*overconfident(100, is_random=False)).n == 0
+
+
+def test_traps_that_chance_has_drawn_count_as_any_other_of_the_sample() -> None:
+    labels, decisions = overconfident(40)
+    trap = pl.when(pl.int_range(pl.len()) < 30).then(pl.lit(1, pl.Int32))
+    with_traps = decisions.with_columns(trap_first_error=trap)
+    assert recalibrate(labels, with_traps) == recalibrate(labels, decisions)
+
+
+BELIEFS = (
+    *("p_first_error", "first_error_mass", "no_error_mass"),
+    *("p_before_error", "confidence"),
+)
+
+
+def oracle_and_beliefs(n: int, *, heat: float) -> tuple[Tables, dict[str, int]]:
+    """Traces whose truth is drawn from a distribution, and believed in ``heat`` times as sure."""
+    rng = np.random.default_rng(0)
+    labels, truth = list[Row](), dict[str, int]()
+    for idx in range(n):
+        p = rng.dirichlet([0.6] * (LONG + 1))
+        name = f"t{idx:04d}"
+        at = int(rng.choice(LONG + 1, p=p))
+        truth[name] = -1 if at == LONG else at
+        labels.append(trace_label(name, heated(p, 1 / heat).tolist(), judge=idx % LONG))
+    return Tables(labels), truth
+
+
+def fitted_to_sample(found: Tables, truth: dict[str, int], n: int) -> Recalibration:
+    """As by the people's word on the first ``n`` traces, who are always right."""
+    said = [review(name, "ann", at) for name, at in [*truth.items()][:n]]
+    queue = asked(found, QueueConfig(n_items=10_000, random_share=0, trap_share=0))
+    known = adjudicate(reviews(*said), queue, min_annotators=1)
+    return recalibrate(found.trace_labels, known.with_columns(is_random=pl.lit(True)))
+
+
+def error_of(steps: pl.DataFrame, truth: dict[str, int]) -> tuple[float, float]:
+    """Calibration error and Brier score of ``p_before_error``, against the oracle."""
+    happened = [
+        truth[name] < 0 or idx < truth[name]
+        for name, idx in steps.select("trace_id", "step_idx").iter_rows()
+    ]
+    found = calibration(steps["p_before_error"].to_numpy(), happened)
+    return found.ece, found.brier
+
+
+def test_beliefs_of_all_traces_are_made_less_sure_and_come_closer_to_the_truth() -> None:
+    found, truth = oracle_and_beliefs(1500, heat=3.0)
+    fit = fitted_to_sample(found, truth, 150)
+    assert fit.is_better
+    assert 1.7 < fit.temperature < 4.5
+    assert fit.n == 150
+    steps, traces = recalibrated(found.step_labels, found.trace_labels, fit)
+    unseen = pl.col("trace_id").is_in([*truth][150:])
+    ece_before, brier_before = error_of(found.step_labels.filter(unseen), truth)
+    ece_after, brier_after = error_of(steps.filter(unseen), truth)
+    assert ece_before > 0.1
+    assert ece_after < 0.5 * ece_before
+    assert brier_after < brier_before
+    # all that is not a belief stays to the bit, in its order
+    for before, after in ((found.step_labels, steps), (found.trace_labels, traces)):
+        kept = [name for name in before.columns if name not in BELIEFS]
+        assert after.select(kept).equals(before.select(kept))
+        assert after.columns == before.columns
+    # and both tables say the same
+    left = traces.select(
+        "trace_id",
+        left=pl.col("p_first_error").list.eval(1 - pl.element().cum_sum()).list.head(LONG),
+    ).explode("left")
+    assert steps["p_before_error"].to_list() == pytest.approx(left["left"].to_list())
+    sure = pl.when("hard_label").then("p_before_error").otherwise(1 - pl.col("p_before_error"))
+    assert steps["confidence"].to_list() == pytest.approx(steps.select(sure).to_series().to_list())
+    best = traces.select(pl.col("p_first_error").list.max()).to_series()
+    assert traces["first_error_mass"].to_list() == pytest.approx(best.to_list())
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        Recalibration(1.0, 10, 0.1, None, 0.1, None),
+        Recalibration(2.0, 50, 0.1, 0.05, 0.1, 0.11),
+        Recalibration(2.0, 50, 0.1, 0.05, 0.1, 0.1),
+        Recalibration(1.0, 0, None, None, None, None),
+    ],
+)
+def test_beliefs_stay_unless_the_fit_helps_traces_that_it_has_not_seen(fit: Recalibration) -> None:
+    found = tables("t")
+    steps, traces = recalibrated(found.step_labels, found.trace_labels, fit)
+    assert steps is found.step_labels
+    assert traces is found.trace_labels
+
+
+BETTER = Recalibration(3.0, 50, 0.2, 0.1, 0.2, 0.1)
+
+
+def test_only_labels_of_the_posterior_are_recalibrated() -> None:
+    found = tables("a", "b", "c")
+    steps, traces = changed(found, decide(review("b", "x", 2), review("b", "y", 2)))
+    run = {"hard_label": True, "label_source": "execution"}
+    nulls = [
+        *("p_before_error", "value", "advantage", "prover_advantage", "relative_progress"),
+        "confidence",
+    ]
+    run |= dict.fromkeys(nulls)
+    is_run = pl.col("trace_id") == "c"
+    steps = steps.with_columns(
+        pl.when(is_run).then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in run.items()
+    )
+    hot_steps, hot_traces = recalibrated(steps, traces, BETTER)
+    decided = pl.col("trace_id") == "b"
+    assert hot_steps.filter(decided | is_run).equals(steps.filter(decided | is_run))
+    assert hot_traces.filter(decided).equals(traces.filter(decided))
+    masses = hot_traces.filter(trace_id="a")["first_error_mass"].item()
+    assert 0.2 < masses < UNSURE[1]
+    assert hot_steps.filter(trace_id="a")["p_before_error"][0] < 0.8
+
+
+def test_published_labels_change_where_people_decided_and_nowhere_else() -> None:
+    found = tables("a", "b", "c", "d")
+    steps, traces = recalibrated(found.step_labels, found.trace_labels, BETTER)
+    assert not steps.equals(found.step_labels)
+    said = [review(name, who, at) for name, at in (("a", 1), ("c", 3)) for who in ("x", "y")]
+    decisions = decide(*said, review("d", "x", 0), review("d", "y", 2))
+    after, _ = apply_decisions(steps, traces, decisions)
+    changes = count_changes(steps, after)
+    assert (changes.n_decided, changes.n_first_errors, changes.n_elsewhere) == (2, 1, 0)
+    assert changes.trace_ids == ("c",)
+    others = pl.col("trace_id").is_in(["b", "d"])
+    assert after.filter(others).equals(steps.filter(others))
+
+
+def test_nothing_heavy_is_imported_for_decisions() -> None:
+    code = (
+        "import sys, datagen.review.recalibrate, datagen.review.quality, datagen.review.queue; "
+        "assert not {'torch', 'sklearn', 'krippendorff'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_recalibration_sees_no_difference_between_labels_before_and_after_decisions() -> None:

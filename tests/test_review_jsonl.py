@@ -141,6 +141,33 @@ def test_drafts_and_discarded_rows_are_no_reviews(tool: JsonlTool, tmp_path: Pat
     assert pulled.problems == ()
 
 
+def test_reviews_that_were_taken_back_later_are_named(tool: JsonlTool, tmp_path: Path) -> None:
+    tool.take(answer(tool, tmp_path / "ann.jsonl", {0: GOOD, 1: GOOD, 2: GOOD}))
+    tool.take(answer(tool, tmp_path / "bob.jsonl", {0: GOOD}))
+    submitted = tool.pull()
+    assert submitted.retracted == frozenset()
+    back = answer(
+        tool, tmp_path / "ann.jsonl", {0: {"status": "discarded"}, 1: {**GOOD, "status": "draft"}}
+    )
+    os.utime(back, (2e9, 2e9))
+    tool.take(back)
+    pulled = tool.pull()
+    by_ann = submitted.reviews.filter(annotator="ann")["review_id"].to_list()
+    assert pulled.retracted == set(by_ann[:2])
+    assert pulled.reviews.select("item_id", "annotator").rows() == [
+        ("trace-00000", "bob"),
+        ("trace-00002", "ann"),
+    ]
+
+
+def test_a_review_that_is_newer_than_its_draft_counts(tool: JsonlTool, tmp_path: Path) -> None:
+    tool.take(answer(tool, tmp_path / "ann.jsonl", {0: GOOD}))
+    draft = {**GOOD, "status": "draft", "submitted_at": "2001-01-01"}
+    tool.take(answer(tool, tmp_path / "ann.jsonl", {0: draft}))
+    assert tool.pull().retracted == frozenset()
+    assert tool.pull().reviews["item_id"].to_list() == ["trace-00000"]
+
+
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
@@ -216,3 +243,17 @@ def test_seeds_are_authored_in_forms(tool: JsonlTool, tmp_path: Path) -> None:
     assert problem.reason == "thought, answer is not answered"
     assert tool.pull_seeds() == pulled
     assert tool.offer_seeds(2) == 2  # both forms came back
+
+
+def test_a_seed_that_was_taken_back_is_named(tool: JsonlTool, tmp_path: Path) -> None:
+    tool.offer_seeds(1)
+    header, form = rows_of(tool.folder / "seeds.jsonl")
+    form["response"] = {"question": "2+2?", "thought": "2+2=4", "answer": "4"}
+    tool.take(filled(tmp_path / "ann.jsonl", [header, form]))
+    [row] = tool.pull_seeds().rows
+    form["response"]["status"] = "discarded"
+    back = filled(tmp_path / "ann.jsonl", [header, form])
+    os.utime(back, (2e9, 2e9))
+    tool.take(back)
+    pulled = tool.pull_seeds()
+    assert (pulled.rows, pulled.retracted) == ((), {row["seed_id"]})

@@ -1,5 +1,6 @@
 """Which traces people are asked to look at."""
 
+import random
 from typing import Any
 
 import polars as pl
@@ -8,6 +9,7 @@ from review_tables import LONG, Row, Tables, critique, review, reviews, trace, t
 
 from datagen.errors import ConfigError
 from datagen.review.adjudicate import adjudicate
+from datagen.review.apply import settled
 from datagen.review.belief import believe
 from datagen.review.queue import QueueConfig, in_random_order, make_queue
 from schemas import CodeThought, Correction, Decision, StepLabel, Tag, Trace
@@ -28,6 +30,15 @@ def many(n: int) -> Tables:
         left = 0.9 - 0.6 * idx / n
         labels.append(trace_label(f"t{idx:03d}", [left, 1 - left, 0, 0, 0]))
     return Tables(labels)
+
+
+def with_known(tables: Tables, n: int) -> Tables:
+    """Traces more whose first error is known to be step 1."""
+    p = [0.01, 0.96, 0.01, 0.01, 0.01]
+    names = [f"k{idx:02d}" for idx in range(n)]
+    known = [trace_label(name, p, judge=1) for name in names]
+    proofs = [critique(name, "checker", 1) for name in names]
+    return Tables([*tables.trace_labels.to_dicts(), *known], critiques=proofs)
 
 
 def decisions(*rows: Row) -> pl.DataFrame:
@@ -184,10 +195,7 @@ def test_the_random_slice_is_no_richer_in_value_than_the_traces_are() -> None:
 
 
 def test_random_ones_and_traps_are_scattered_among_the_others() -> None:
-    labels = many(100).trace_labels.to_dicts()
-    known = [trace_label(f"k{idx}", [0.01, 0.96, 0.01, 0.01, 0.01], judge=1) for idx in range(30)]
-    proofs = [critique(row["trace_id"], "checker", 1) for row in known]
-    tables = Tables([*labels, *known], critiques=proofs)
+    tables = with_known(many(100), 30)
     queue = queue_of(tables, QueueConfig(n_items=60, random_share=0.2, trap_share=0.2))
     assert dict(queue.group_by("reason").len().iter_rows())["trap"] == 12
     for reason in ("random", "trap"):
@@ -247,9 +255,114 @@ def test_disputes_come_first_and_want_one_more_who_is_told_what_was_said() -> No
     )
     first = queue.row(0, named=True)
     assert (first["trace_id"], first["reason"], first["n_wanted"]) == ("t000", "dispute", 3)
-    assert first["decisions_before"] == ["ann: step 0 is wrong", "bob: step 1 is wrong"]
+    assert first["decisions_before"] == ["ann: step 1 is wrong", "bob: step 2 is wrong"]
     assert queue.height == 5
     assert queue["n_wanted"][1:].to_list() == [2] * 4
+
+
+def test_what_all_who_were_asked_cannot_tell_is_a_seniors_and_then_closed() -> None:
+    tables, rows = many(4), [review("t000", "ann", None), review("t000", "bob", 2)]
+    first = queue_of(tables, reviews=reviews(*rows)).row(0, named=True)
+    assert (first["trace_id"], first["reason"], first["n_wanted"]) == ("t000", "dispute", 3)
+    assert first["decisions_before"] == ["ann: cannot tell", "bob: step 3 is wrong"]
+    rows.append(review("t000", "eve", None))
+    assert "t000" not in queue_of(tables, reviews=reviews(*rows))["trace_id"]
+    # ann has thought about it again
+    rows[0] = review("t000", "ann", 2, submitted_at="2026-11-24T01:00:00Z")
+    then = queue_of(tables, reviews=reviews(*rows)).row(0, named=True)
+    assert (then["trace_id"], then["reason"]) == ("t000", "uncertain")
+
+
+# ---- begun
+
+
+def begun_in(queue: pl.DataFrame, *names: str) -> list[str]:
+    """The reasons of these, which must come first, in any order."""
+    first = queue.head(len(names))
+    assert set(first["trace_id"]) == set(names)
+    return first.sort("trace_id")["reason"].to_list()
+
+
+def test_begun_traces_come_before_anything_new_whatever_they_are_worth() -> None:
+    tables = many(40)
+    config = QueueConfig(n_items=5, random_share=0, trap_share=0)
+    said = reviews(*(review(name, "ann", 0) for name in ("t000", "t001", "t002")))
+    assert not {"t000", "t001", "t002"} & set(queue_of(tables, config)["trace_id"])
+    disputed = decisions(decision("t030", None))
+    queue = queue_of(tables, config, reviews=said, decisions=disputed)
+    assert queue["reason"][0] == "dispute"
+    begun_in(queue[1:], "t000", "t001", "t002")
+    assert queue.height == 5
+    assert queue["n_wanted"][1:].to_list() == [2] * 4
+
+
+def test_what_is_worth_nothing_by_now_or_was_answered_by_enough_stays_until_it_is_decided() -> None:
+    tables = Tables([trace_label("sure", [0, 1.0, 0, 0, 0], judge=1), trace_label("t", UNSURE)])
+    said = [review("sure", "ann", 1), review("t", "ann", 1), review("t", "bob", 1)]
+    begun_in(queue_of(tables, reviews=reviews(*said)), "sure", "t")
+    assert begun_in(queue_of(tables, reviews=reviews(*said[1:])), "t") == ["uncertain"]
+    decided = decisions(decision("t", 1))
+    assert queue_of(tables, reviews=reviews(*said[1:]), decisions=decided).is_empty()
+
+
+def test_more_begun_traces_than_there_is_room_for_fill_the_queue_best_first() -> None:
+    tables = many(20)
+    said = reviews(*(review(f"t{idx:03d}", "ann", 0) for idx in range(12)))
+    queue = queue_of(tables, QueueConfig(n_items=5, random_share=0, trap_share=0), reviews=said)
+    assert queue["trace_id"].to_list() == ["t011", "t010", "t009", "t008", "t007"]
+
+
+def test_a_review_of_a_trace_that_is_gone_changes_nothing() -> None:
+    tables = many(10)
+    assert queue_of(tables, reviews=reviews(review("gone", "ann", 0))).equals(queue_of(tables))
+
+
+def test_a_begun_random_item_stays_random() -> None:
+    tables, config = many(60), QueueConfig(n_items=20, random_share=0.25, trap_share=0)
+    order = sorted(tables.traces["trace_id"], key=in_random_order)
+    said = reviews(review(order[1], "ann", 0), review(order[3], "ann", None))
+    queue = queue_of(tables, config, reviews=said)
+    assert begun_in(queue, order[1], order[3]) == ["random", "random"]
+    assert set(queue.filter(reason="random")["trace_id"]) == set(order[:5])
+    assert queue.height == 20
+
+
+def test_the_random_slice_is_cut_and_not_thinned_out_where_begun_traces_need_the_room() -> None:
+    tables, config = many(60), QueueConfig(n_items=10, random_share=0.5, trap_share=0)
+    order = sorted(tables.traces["trace_id"], key=in_random_order)
+    # seven of the later ones and the fourth are begun, so that two new ones have a place
+    said = reviews(*(review(name, "ann", 0) for name in (order[3], *order[20:27])))
+    queue = queue_of(tables, config, reviews=said)
+    assert set(queue["trace_id"]) == {*order[:2], order[3], *order[20:27]}
+    assert set(queue.filter(reason="random")["trace_id"]) == set(order[:2])
+
+
+def test_a_begun_trap_stays_a_trap_also_where_chance_has_come_to_it() -> None:
+    tables = with_known(many(12), 12)
+    few = QueueConfig(n_items=20, random_share=0.1, trap_share=0.2)
+    traps = queue_of(tables, few).filter(reason="trap")["trace_id"].to_list()
+    said = reviews(*(review(name, "ann", 3) for name in traps))
+    chance = QueueConfig(n_items=20, random_share=0.8, trap_share=0.0)
+    for queue in (queue_of(tables, config, reviews=said) for config in (few, chance)):
+        assert begun_in(queue, *traps) == ["trap"] * 4
+        assert queue.head(4)["trap_first_error"].to_list() == [1] * 4
+    both = reviews(*(review(name, who, 3) for name in traps for who in ("ann", "bob")))
+    found = adjudicate(both, queue_of(tables, chance, reviews=said))
+    assert found["trap_first_error"].to_list() == [1] * 4
+    assert settled(found).is_empty()
+
+
+def test_what_is_known_is_a_trap_or_no_question() -> None:
+    tables = Tables([KNOWN], critiques=[critique("known", "checker", 1)])
+    assert queue_of(tables).is_empty()
+    by_chance = queue_of(tables, QueueConfig(n_items=9, random_share=1, trap_share=0))
+    assert by_chance["reason"].to_list() == ["trap"]
+
+
+def test_traces_that_are_too_long_to_ask_about_are_left_out() -> None:
+    tables = Tables([trace_label("t", UNSURE), trace_label("long", [*UNSURE[:4], 0.0, 0.1])])
+    config = QueueConfig(n_items=9, random_share=0.5, trap_share=0, max_steps=LONG)
+    assert queue_of(tables, config)["trace_id"].to_list() == ["t"]
 
 
 # ---- what a reviewer is shown
@@ -285,7 +398,8 @@ def test_an_item_carries_steps_evidence_beliefs_and_the_judges_words() -> None:
     assert (item["first_error"], item["first_error_mass"]) == (1, 0.3)
     assert item["p_first_error"] == UNSURE
     assert item["judge_first_error"] == 3
-    assert item["judge_text"] == "native_critique: step 3 is wrong: the result is wrong"
+    # people count from 1
+    assert item["judge_text"] == "native_critique: step 4 is wrong: the result is wrong"
 
 
 CODE: Row = {
@@ -413,6 +527,7 @@ def test_decisions_of_several_nights_are_together_a_random_sample() -> None:
     night = adjudicate(reviews(*said), first, min_annotators=1)
     # chance has put nothing in the sample yet, since nobody has answered its traces
     assert not night["is_random"].any()
+    queue = first
     for _ in range(2):
         queue = queue_of(tables, config, decisions=night)
         said += [review(name, "ann", 0) for name in queue["trace_id"]]
@@ -423,3 +538,30 @@ def test_decisions_of_several_nights_are_together_a_random_sample() -> None:
     assert sample == set(order[: order.index(last) + 1])
     # those of the first night that were asked about for another reason are part of it
     assert sample & set(by_value["trace_id"])
+
+
+def test_the_sample_is_at_all_times_the_beginning_of_the_order() -> None:
+    """Whoever answers what, in whichever order, some not at all and some only later."""
+    tables = with_known(many(60), 20)
+    order = sorted(tables.traces["trace_id"], key=in_random_order)
+    config = QueueConfig(n_items=12, random_share=0.4, trap_share=0.1)
+    rng = random.Random(0)
+    said: dict[tuple[str, str], Row] = {}
+    found, sizes = Decision.empty(), list[int]()
+    for night in range(16):
+        queue = queue_of(tables, config, reviews=reviews(*said.values()), decisions=found)
+        for name, reason in queue.select("trace_id", "reason").iter_rows():
+            people = ["sue"] if reason == "dispute" else ["ann", "bob"]
+            for who in people:
+                if rng.random() < 0.6:
+                    said[name, who] = review(name, who, rng.choice([0, 0, 0, 0, 0, 1]))
+        # somebody takes a review back that was not decisive for the sample
+        later = [key for key in said if key[0] not in set(found.filter("is_random")["trace_id"])]
+        del said[rng.choice(later)]
+        found = adjudicate(reviews(*said.values()), queue, seniors=["sue"], before=found)
+        sample = found.filter("is_random")["trace_id"]
+        assert set(sample) == set(order[: len(sample)]), night
+        sizes.append(len(sample))
+    assert sizes[-1] > 20
+    traps = found.filter("is_random", pl.col("trap_first_error").is_not_null())
+    assert traps.height > 3

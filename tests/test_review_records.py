@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from review_items import CODE, CORRECTION, item
 
 from datagen.review import questions
 from datagen.review.answers import latest, read_answers, review_id
-from datagen.review.authoring import new_form_ids, seeds_of
+from datagen.review.argilla_forms import page
+from datagen.review.authoring import Written, new_form_ids, seeds_of
 from datagen.review.records import (
     digest_of,
     field_of,
@@ -16,6 +18,7 @@ from datagen.review.records import (
     template,
     view_of,
 )
+from datagen.review.tool import PulledSeeds
 from datagen.seeds import read_seeds
 
 HOSTILE = (
@@ -179,19 +182,68 @@ def test_new_forms_never_reuse_an_id() -> None:
     assert new_form_ids(set(), -1) == []
 
 
-def test_authored_seeds_are_read_by_the_reader_of_seeds(tmp_path: Any) -> None:
-    answers = {"question": "2+2?", "thought": "I add.\n2+2=4", "answer": "4"}
-    seeds = seeds_of([("2026-01-01T00:00:00+00:00", "ann", "a1", answers)], tool="argilla")
+SEED = {"question": "2+2?", "thought": "I add.\n2+2=4", "answer": "4"}
+MOMENT = "2026-01-01T00:00:00+00:00"
+
+
+def authored(*answers: dict[str, Any] | None) -> PulledSeeds:
+    """What becomes of forms that ann filled in, one a second."""
+    written = (
+        Written(MOMENT.replace("00:00+", f"00:{n:02}+"), "ann", f"a{n}", given)
+        for n, given in enumerate(answers)
+    )
+    return seeds_of(written, tool="argilla")
+
+
+def test_the_reader_of_seeds_takes_every_authored_seed(tmp_path: Path) -> None:
+    theirs = {"source": "GSM8K", "license": " MIT "}
+    seeds = authored(
+        SEED, SEED | theirs, SEED | {"source": "a book"}, SEED | {"license": "CC0-1.0"}
+    )
+    assert seeds.problems == ()
     path = tmp_path / "authored.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in seeds.rows))
-    batch = read_seeds(str(path))
+    batch = read_seeds(str(path), license="our own")
     assert batch.quarantine.is_empty()
-    [row] = batch.seeds.to_dicts()
-    assert (row["seed_id"], row["source"], row["answer"]) == ("argilla-a1", "argilla:ann", "4")
-    assert json.loads(row["meta"])["author"] == "ann"
+    assert batch.seeds.select("seed_id", "source", "license").rows() == [
+        ("argilla-a0", "argilla:ann", "our own"),
+        ("argilla-a1", "GSM8K", "MIT"),
+        ("argilla-a2", "a book", "unknown"),
+        ("argilla-a3", "argilla:ann", "CC0-1.0"),
+    ]
+    assert {name: batch.seeds[name][0] for name in SEED} == SEED
+    assert batch.seeds["steps"][0].to_list() == ["I add.\n", "2+2=4"]
+    assert json.loads(batch.seeds["meta"][0]) == {"author": "ann", "written_at": MOMENT}
 
 
-def test_a_seed_with_an_empty_blank_is_refused_by_name() -> None:
-    seeds = seeds_of([("2026", "ann", "a1", {"question": "2+2?", "thought": " "})], tool="argilla")
-    assert seeds.rows == ()
-    assert "thought, answer is empty" in seeds.problems[0].reason
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"question": "2+2?", "thought": " "}, "thought, answer is empty"),
+        (SEED | {"thought": "a\x00b"}, "thought holds the control character U+0000"),
+        (SEED | {"thought": "<ACT_Compute-Start> 2+2=4"}, "in thought, the step Compute is not"),
+    ],
+)
+def test_a_seed_that_the_reader_would_refuse_is_named(answers: dict[str, Any], reason: str) -> None:
+    seeds = authored(answers, SEED)
+    assert [row["seed_id"] for row in seeds.rows] == ["argilla-a1"]
+    [problem] = seeds.problems
+    assert problem.where == "seed a0, ann"
+    assert problem.reason.startswith(reason)
+
+
+def test_of_two_versions_of_a_seed_the_later_one_counts() -> None:
+    first = Written("2026-01-01", "ann", "a", SEED)
+    assert seeds_of([Written("2026-01-02", "ann", "a", None), first], tool="t").retracted == {"t-a"}
+    assert len(seeds_of([Written("2025-01-01", "ann", "a", None), first], tool="t").rows) == 1
+
+
+def test_what_was_wrapped_is_joined_for_argilla_and_nothing_else() -> None:
+    long = "word " * 17 + "end"
+    text = (
+        f"# A\n\n{long}\n**d** e.\n\n- {long}\n  g\n- {long}\n- h\n\n> {long}\n> j\n> 1. k\n\nl\nm"
+    )
+    assert page(text) == (
+        f"# A\n\n{long} **d** e.\n\n- {long} g\n- {long}\n- h\n\n> {long} j\n> 1. k\n\nl\nm"
+    )
+    assert "takes a minute or two. Then say whether the final" in page(guidelines())

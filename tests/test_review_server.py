@@ -1,14 +1,18 @@
 """The Argilla server that the command brings up: logins, restarts, and what it refuses."""
 
+import http.server
 import json
 import os
+import queue
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import argilla as rg
 import httpx2
@@ -83,6 +87,44 @@ def test_its_page_may_load_nothing_from_elsewhere(review_server: Server):
     page = httpx2.get(review_server.url, trust_env=False)
     assert page.status_code == 200 and "Argilla" in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'self' ")
+
+
+def test_webhooks_hear_of_records_that_are_pushed(review_server: Server):
+    heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.server_port}/"
+        wanted = {"url": url, "events": ["record.created"], "description": "test"}
+        made = request(review_server, "POST", "webhooks", "owner", json=wanted)
+        assert made.status_code == 201, made.text
+        push(review_server, "Tom has 3 apples")
+        event = heard.get(timeout=30)
+        listener.shutdown()
+    assert request(review_server, "DELETE", f"webhooks/{made.json()['id']}", "owner").is_success
+    assert event["type"] == "record.created"
+    assert event["data"]["fields"] == {"text": "Tom has 3 apples"}
+
+
+def test_a_suggestion_is_checked_against_its_own_question(review_server: Server):
+    labels = rg.LabelQuestion("label", ["right", "wrong"])
+    rating = rg.RatingQuestion("rating", [1, 2])
+    client = rg.Argilla(api_url=review_server.url, api_key=review_server.credentials.owner.api_key)
+    settings = rg.Settings(fields=[rg.TextField("text")], questions=[labels, rating])
+    made = rg.Dataset("checked", workspace="datagen", settings=settings, client=client).create()
+    made.records.log([{"text": "fits", "label": "right", "rating": 2}])
+    for wrong in ({"label": "maybe"}, {"rating": 7}):
+        with pytest.raises(Exception, match="does not have valid suggestions"):
+            made.records.log([{"text": "does not fit", **wrong}])
 
 
 def test_a_second_server_on_one_home_is_refused(review_server: Server):

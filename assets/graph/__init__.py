@@ -23,6 +23,13 @@ from assets.graph.datasets import (
 )
 from assets.graph.labels import critiques, label_tables, measured_traces
 from assets.graph.publishing import fit_to_publish, published, uploaded
+from assets.graph.review import (
+    decision_tables,
+    offered,
+    review_queue,
+    reviewed_tables,
+    reviews,
+)
 from assets.graph.search import rubric_rewards, search_tables
 from assets.graph.seeds import prefixes, seed_tables
 from assets.graph.traces import corrections, summaries, tags, traces
@@ -45,6 +52,11 @@ ASSETS = [
     label_tables,
     corrections,
     summaries,
+    reviews,
+    decision_tables,
+    review_queue,
+    offered,
+    reviewed_tables,
     sft,
     sft_plain,
     prm,

@@ -24,6 +24,7 @@ from datagen.export import (
 )
 from datagen.export.sft import Form
 from datagen.factors.tagging import with_tags
+from datagen.review.apply import decided_by_people, without_refuted
 
 
 @dg.asset(group_name="datasets")
@@ -31,14 +32,14 @@ def sft(
     workspace: Workspace,
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
-    tags: pl.DataFrame,
-    corrections: pl.DataFrame,
+    reviewed_tags: pl.DataFrame,
+    reviewed_corrections: pl.DataFrame,
     summaries: pl.DataFrame,
+    decisions: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Verified right traces as chats, in thought-factor markup, with those that mend an error."""
-    frame = _chats(
-        workspace, kept(traces, rejected_traces), tags, corrections, summaries, form="tagged"
-    )
+    fit = without_refuted(kept(traces, rejected_traces), decisions)
+    frame = _chats(workspace, fit, reviewed_tags, reviewed_corrections, summaries, form="tagged")
     return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
 
 
@@ -47,14 +48,14 @@ def sft_plain(
     workspace: Workspace,
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
-    tags: pl.DataFrame,
-    corrections: pl.DataFrame,
+    reviewed_tags: pl.DataFrame,
+    reviewed_corrections: pl.DataFrame,
     summaries: pl.DataFrame,
+    decisions: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """The same with a plain ``<think>`` block."""
-    frame = _chats(
-        workspace, kept(traces, rejected_traces), tags, corrections, summaries, form="plain"
-    )
+    fit = without_refuted(kept(traces, rejected_traces), decisions)
+    frame = _chats(workspace, fit, reviewed_tags, reviewed_corrections, summaries, form="plain")
     return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
 
 
@@ -82,14 +83,14 @@ def prm(
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
     code_thoughts: pl.DataFrame,
-    step_labels: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Measured traces and thoughts about code, right and wrong, with a label for each step."""
     cut = workspace.settings.export.after_first_error
     labelled = pl.concat(
         [measured_traces, _about_code(kept(traces, rejected_traces), code_thoughts)]
     )
-    frame = export_prm(labelled, step_labels, after_first_error=cut)
+    frame = export_prm(labelled, reviewed_step_labels, after_first_error=cut)
     return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
 
 
@@ -102,10 +103,19 @@ def _about_code(traces: pl.DataFrame, code_thoughts: pl.DataFrame) -> pl.DataFra
 
 @dg.asset(group_name="datasets")
 def prm_verified(
-    prm: pl.DataFrame, trace_labels: pl.DataFrame, code_thoughts: pl.DataFrame
+    prm: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
+    code_thoughts: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    """The part of ``prm`` whose first errors rollouts and judges agree on, or that a run shows."""
-    verified = pl.concat([trace_labels.filter("verified")["trace_id"], decided(code_thoughts)])
+    """The part of ``prm`` whose first errors are agreed on, shown by a run, or found by people."""
+    verified = pl.concat(
+        [
+            reviewed_trace_labels.filter("verified")["trace_id"],
+            decided(code_thoughts),
+            decided_by_people(reviewed_step_labels),
+        ]
+    )
     frame = prm.filter(pl.col("id").is_in(verified.implode()))
     return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
 
@@ -135,14 +145,14 @@ def processbench(
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
     code_thoughts: pl.DataFrame,
-    step_labels: pl.DataFrame,
-    trace_labels: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Traces whose first wrong step is verified, in the layout of ProcessBench."""
     labelled = pl.concat(
         [measured_traces, _about_code(kept(traces, rejected_traces), code_thoughts)]
     )
-    frame = export_processbench(labelled, step_labels, trace_labels)
+    frame = export_processbench(labelled, reviewed_step_labels, reviewed_trace_labels)
     return dg.Output(frame, metadata=described(frame, "problem", "steps", "label"))
 
 
@@ -171,11 +181,13 @@ def advantages(
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
     questions: pl.DataFrame,
-    step_labels: pl.DataFrame,
-    trace_labels: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Labelled traces with the advantage of each step, and the first pit that they fall into."""
-    frame = export_advantages(kept(traces, rejected_traces), questions, step_labels, trace_labels)
+    frame = export_advantages(
+        kept(traces, rejected_traces), questions, reviewed_step_labels, reviewed_trace_labels
+    )
     return dg.Output(frame, metadata=described(frame, "completions", "advantages", "pit"))
 
 
@@ -185,16 +197,17 @@ def preference(
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
     probes: pl.DataFrame,
-    step_labels: pl.DataFrame,
-    trace_labels: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
+    decisions: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Right traces against wrong ones of the same question, cut at their first pit."""
     settings = workspace.settings.export
     frame = export_preference(
-        traces,
+        without_refuted(traces, decisions),
         probes,
-        step_labels,
-        trace_labels,
+        reviewed_step_labels,
+        reviewed_trace_labels,
         rejected_traces,
         max_per_question=settings.max_pairs_per_question,
         wrong_ends_at=settings.wrong_ends_at,
@@ -217,15 +230,16 @@ def kto(
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
     probes: pl.DataFrame,
-    step_labels: pl.DataFrame,
-    trace_labels: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
+    decisions: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Single replies, each marked as desirable or not."""
     frame = export_kto(
-        traces,
+        without_refuted(traces, decisions),
         probes,
-        step_labels,
-        trace_labels,
+        reviewed_step_labels,
+        reviewed_trace_labels,
         rejected_traces,
         wrong_ends_at=workspace.settings.export.wrong_ends_at,
     )
@@ -238,12 +252,12 @@ def kto(
 def critique(
     measured_traces: pl.DataFrame,
     critiques: pl.DataFrame,
-    trace_labels: pl.DataFrame,
-    step_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
+    reviewed_step_labels: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     """Critiques whose verdict the labels confirm, for generative reward models."""
-    frame = export_critique(measured_traces, critiques, trace_labels, step_labels)
-    fates = count_critiques(measured_traces, critiques, trace_labels, step_labels)
+    frame = export_critique(measured_traces, critiques, reviewed_trace_labels, reviewed_step_labels)
+    fates = count_critiques(measured_traces, critiques, reviewed_trace_labels, reviewed_step_labels)
     return dg.Output(
         frame,
         metadata=described(frame, "messages", "label", fates=dg.MetadataValue.json(dict(fates))),

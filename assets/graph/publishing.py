@@ -18,7 +18,9 @@ from datagen.publish import (
     seed_sources,
     write_repository,
 )
+from datagen.publish.review import Review
 from datagen.publish.transfer.target import parse_target, publish
+from datagen.review.quality import measure_reviews
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
@@ -28,7 +30,7 @@ TOY_NOTE = (
 
 BUNDLED_NOTE = (
     "**The seeds are bundled demonstration seeds.** No person wrote them: a script did, in the "
-    "same small world. Where this card says *human*, read *stand-in for human* here."
+    "same small world. Where this card calls a seed *human*, read *stand-in for human* here."
 )
 
 _SHOWN = (
@@ -58,17 +60,19 @@ def published(
     step_preference: pl.DataFrame,
     kto: pl.DataFrame,
     critique: pl.DataFrame,
-    corrections: pl.DataFrame,
-    tags: pl.DataFrame,
+    reviewed_corrections: pl.DataFrame,
+    reviewed_tags: pl.DataFrame,
     rubric_rewards: pl.DataFrame,
     orm: pl.DataFrame,
     processbench: pl.DataFrame,
-    trace_labels: pl.DataFrame,
+    reviewed_trace_labels: pl.DataFrame,
     questions: pl.DataFrame,
     rejected_questions: pl.DataFrame,
     rejected_traces: pl.DataFrame,
     rejected_by_difficulty: pl.DataFrame,
     benchmark_checks: pl.DataFrame,
+    reviews: pl.DataFrame,
+    decisions: pl.DataFrame,
 ) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
     settings = workspace.settings
@@ -88,8 +92,8 @@ def published(
         "processbench": processbench,
         "rubric_rewards": rubric_rewards,
         "traces": traces,
-        "corrections": corrections,
-        "tags": tags,
+        "corrections": reviewed_corrections,
+        "tags": reviewed_tags,
         "rollouts": raw_rollouts,
         "code_thoughts": code_thoughts,
     }
@@ -104,8 +108,9 @@ def published(
             rejected_traces,
             rejected_by_difficulty,
             benchmark_checks=benchmark_checks,
-            trace_labels=trace_labels,
+            trace_labels=reviewed_trace_labels,
         ),
+        review=Review.of(measure_reviews(reviews, decisions, published=prm["id"])),
         license=settings.publish.license,
         repo_id=_repo_id(settings.publish.to),
         longest_tokens=longest_tokens(tables, tokenizer) if tokenizer else None,
@@ -129,7 +134,8 @@ def fit_to_publish(workspace: Workspace) -> dg.AssetCheckResult:
         workspace.published_path,
         require_benchmarks=wanted.require_benchmarks,
         license=wanted.license,
-        require_review=wanted.require_review,
+        min_reviewed_share=wanted.min_reviewed_share,
+        min_alpha=wanted.min_alpha,
     )
     failed = {check.name: check.detail for check in checks if not check.passed}
     return dg.AssetCheckResult(
@@ -152,7 +158,8 @@ def uploaded(workspace: Workspace) -> dg.MaterializeResult[Any]:
         gated=False if settings.gated == "no" else settings.gated,
         license=settings.license,
         require_benchmarks=settings.require_benchmarks,
-        require_review=settings.require_review,
+        min_reviewed_share=settings.min_reviewed_share,
+        min_alpha=settings.min_alpha,
     )
     return dg.MaterializeResult(
         metadata={

@@ -7,6 +7,8 @@ from assets.metadata import counts, described
 from assets.workspace import Workspace
 from datagen.curate import curate_seeds
 from datagen.curate.benchmarks import read_benchmarks
+from datagen.errors import ReviewError
+from datagen.review.collecting import keep_seeds
 from datagen.rubrics import refuse_unscorable
 from datagen.seeds import read_seeds, refuse_shared_ids
 from datagen.seeds.code import read_code_seeds
@@ -27,14 +29,17 @@ _Table = dg.Output[pl.DataFrame]
     group_name="seeds",
 )
 def seed_tables(
+    context: dg.AssetExecutionContext,
     workspace: Workspace,
 ) -> tuple[_Table, _Table, _Table, _Table, _Table]:
     """Read, check and curate the seed sources."""
     seeds, refused = _read_seeds(workspace)
+    authored, authored_refused = _read_authored_seeds(context, workspace)
+    seeds = pl.concat([seeds, authored])
     code_seeds, code_refused = _read_code_seeds(workspace)
     refuse_shared_ids(seeds, code_seeds)
     refuse_unscorable(seeds, workspace.settings.engine.dialect)
-    quarantine = pl.concat([refused, code_refused])
+    quarantine = pl.concat([refused, authored_refused, code_refused])
     curation = workspace.settings.curation
     kept = curate_seeds(
         seeds,
@@ -67,6 +72,27 @@ def _read_seeds(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame]:
         splitting=settings.splitting,
         limit=settings.limit,
     )
+    return batch.seeds, batch.quarantine
+
+
+def _read_authored_seeds(
+    context: dg.AssetExecutionContext, workspace: Workspace
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Seeds that people wrote in a review tool.
+
+    A tool that is down costs no night of generation: those that were pulled before are there.
+    """
+    path = workspace.authored_path
+    try:
+        pulled = [tool.pull_seeds() for tool in workspace.review_tools()]
+    except ReviewError as error:
+        context.log.warning(f"no seeds were pulled: {error}")
+        pulled = []
+    for problem in (problem for found in pulled for problem in found.problems):
+        context.log.warning(f"{problem.where}: {problem.reason}")
+    if not keep_seeds(path, pulled):
+        return Seed.empty(), Quarantine.empty()
+    batch = read_seeds(str(path), format="jsonl", license=workspace.settings.review.seeds_license)
     return batch.seeds, batch.quarantine
 
 

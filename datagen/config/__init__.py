@@ -8,6 +8,7 @@ from datagen.config.curation import CurationSettings
 from datagen.config.datasets import ExportSettings, PublishSettings
 from datagen.config.labels import CorrectionSettings, FactorSettings, LabelSettings, SummarySettings
 from datagen.config.models import EngineSettings, RaySettings
+from datagen.config.review import ReviewSettings
 from datagen.config.search import SearchSettings
 from datagen.config.section import AUTO, BUNDLED, EMBEDDED, NONE
 from datagen.config.settings import Settings, load_settings
@@ -28,6 +29,7 @@ __all__ = [
     "PrefixSettings",
     "PublishSettings",
     "RaySettings",
+    "ReviewSettings",
     "SandboxSettings",
     "SearchSettings",
     "SeedSettings",

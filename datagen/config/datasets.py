@@ -47,6 +47,16 @@ class PublishSettings(Section):
     require_benchmarks: tuple[str, ...] = Field(
         default=(), description="Benchmarks that all questions must have been compared with"
     )
-    require_review: bool = Field(
-        default=False, description="Nothing is published that people have not reviewed"
+    min_reviewed_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Least share of the step-labelled traces that people must have decided; 0: "
+        "none",
+    )
+    min_alpha: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="Least agreement of reviewers (Krippendorff's alpha); unset: any",
     )

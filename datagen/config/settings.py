@@ -11,6 +11,7 @@ from datagen.config.curation import CurationSettings
 from datagen.config.datasets import ExportSettings, PublishSettings
 from datagen.config.labels import CorrectionSettings, FactorSettings, LabelSettings, SummarySettings
 from datagen.config.models import EngineSettings, RaySettings
+from datagen.config.review import ReviewSettings
 from datagen.config.search import SearchSettings
 from datagen.config.section import AUTO, BUNDLED, NONE, Section
 from datagen.config.sources import CodeSettings, PrefixSettings, SandboxSettings, SeedSettings
@@ -34,6 +35,7 @@ class Settings(Section):
     factors: FactorSettings = FactorSettings()
     corrections: CorrectionSettings = CorrectionSettings()
     summaries: SummarySettings = SummarySettings()
+    review: ReviewSettings = ReviewSettings()
     export: ExportSettings = ExportSettings()
     publish: PublishSettings = PublishSettings()
     ray: RaySettings = RaySettings()

@@ -9,6 +9,7 @@ from datagen.publish.curation import Curation, curation
 from datagen.publish.lineage import Lineage, SeedSource, code_version, seed_sources
 from datagen.publish.manifest import Manifest, read_manifest
 from datagen.publish.repository import Repository, write_repository
+from datagen.publish.review import Review
 
 __all__ = [
     "Check",
@@ -16,6 +17,7 @@ __all__ = [
     "Lineage",
     "Manifest",
     "Repository",
+    "Review",
     "SeedSource",
     "check_repository",
     "code_version",

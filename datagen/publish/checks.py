@@ -16,6 +16,7 @@ from datagen.publish.card import CARD
 from datagen.publish.configs import CONFIGS
 from datagen.publish.manifest import MANIFEST, Manifest, read_manifest
 from datagen.publish.parquet import sha256_of
+from datagen.publish.review import Review, review_flaws
 from schemas import ContractError, Prm
 
 _UNKNOWN: Final = frozenset({"unknown"})
@@ -61,7 +62,8 @@ def check_repository(
     require_benchmarks: Iterable[str] = (),
     license: str | None = None,
     require_license: bool = False,
-    require_review: bool = False,
+    min_reviewed_share: float = 0.0,
+    min_alpha: float | None = None,
 ) -> tuple[Check, ...]:
     """Check a folder that :func:`datagen.publish.write_repository` wrote.
 
@@ -72,7 +74,9 @@ def check_repository(
         require_benchmarks: names of benchmarks that all questions must have been compared with.
         license: the licence of the whole, which the card must state.
         require_license: whether a licence that nobody knows is refused.
-        require_review: whether people must have reviewed the data.
+        min_reviewed_share: least share of the step-labelled traces that people must have decided,
+            0 to 1; 0: none need be.
+        min_alpha: least agreement of the reviewers, as Krippendorff's alpha; ``None``: any.
 
     Returns:
         All checks, in a fixed order. Those that did not apply are left out.
@@ -99,7 +103,11 @@ def check_repository(
         *([_messages(shards)] if any(map(_has_messages, manifest.configs)) else ()),
         _benchmarks(manifest, tuple(require_benchmarks)),
         _license(manifest, license, required=require_license),
-        *([_review(manifest)] if require_review else ()),
+        *(
+            [_review(manifest.review, min_reviewed_share, min_alpha)]
+            if min_reviewed_share > 0 or min_alpha is not None
+            else ()
+        ),
     ]
     return tuple(checks)
 
@@ -244,14 +252,12 @@ def _license(manifest: Manifest, license: str | None, *, required: bool) -> Chec
     return _check("license", problems, good, fix=fix)
 
 
-def _review(manifest: Manifest) -> Check:
-    done = manifest.review is not None and manifest.review.n_reviewed > 0
-    return _check(
-        "review",
-        [] if done else ["no person has reviewed this data"],
-        f"{manifest.review.n_reviewed:,} traces were reviewed" if manifest.review else "",
-        fix="have it reviewed, or set publish.require_review = false",
-    )
+def _review(review: Review | None, min_share: float, min_alpha: float | None) -> Check:
+    flaws = review_flaws(review, min_reviewed_share=min_share, min_alpha=min_alpha)
+    share, alpha = (review.reviewed_share, review.alpha) if review else (None, None)
+    found = [] if share is None else [f"people decided {share:.4g} of the step-labelled traces"]
+    found += [] if alpha is None else [f"their alpha is {alpha:.4g}"]
+    return Check("review", not flaws, "; ".join(flaws or found))
 
 
 def _read(folder: Path, path: str, config: str, split: str) -> _Shard:

@@ -121,7 +121,7 @@ CONFIGS: Final[dict[str, Config]] = {
     ),
     "prm_verified": Config(
         Prm,
-        "process reward models; only traces whose first error rollouts and judges agree on",
+        "process reward models; only traces whose first error judges, a run or people confirm",
         _stepwise,
     ),
     "orm": Config(

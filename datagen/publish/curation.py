@@ -40,7 +40,8 @@ class LabelAgreement:
         n_measured: traces that rollouts have measured.
         n_judged: those of which the judges came to a verdict.
         n_agreed: those of which both name the same first error.
-        n_verified: those of which the rollouts are sure enough as well.
+        n_verified: those of which the rollouts are sure enough as well, and what people decided.
+        n_decided: measured traces that people decided.
         bins: the judged ones in bins of equal counts, from the least to the most sure.
     """
 
@@ -48,6 +49,7 @@ class LabelAgreement:
     n_judged: int
     n_agreed: int
     n_verified: int
+    n_decided: int
     bins: tuple[ClaimBin, ...]
 
     @property
@@ -84,7 +86,8 @@ def curation(
     Args:
         rejections: tables of contract ``Rejection``, of questions and of traces.
         benchmark_checks: table ``benchmark_checks``.
-        trace_labels: table ``trace_labels``.
+        trace_labels: table ``trace_labels``, before or after people's decisions: rollouts and
+            judges are compared by what they said before.
 
     Raises:
         ContractError: if a table breaks its contract.
@@ -122,6 +125,7 @@ def _by_kind(rejected: pl.DataFrame) -> tuple[RejectionCount, ...]:
 
 
 def _agreement(labels: pl.DataFrame) -> LabelAgreement:
+    labels = _before_people(labels)
     judged = labels.filter(pl.col("agrees").is_not_null())
     n_bins = max(1, min(_MAX_BINS, judged.height // _MIN_PER_BIN))
     # By rank, so that bins have equal counts even where many are equally sure.
@@ -142,5 +146,23 @@ def _agreement(labels: pl.DataFrame) -> LabelAgreement:
         n_judged=judged.height,
         n_agreed=int(judged["agrees"].sum()),
         n_verified=int(labels["verified"].sum()),
+        n_decided=labels["human_first_error"].count(),
         bins=tuple(ClaimBin(**row) for row in bins.iter_rows(named=True)),
     )
+
+
+def _before_people(labels: pl.DataFrame) -> pl.DataFrame:
+    """What rollouts said of the traces that people decided, and whether judges agreed with it.
+
+    A decision takes the place of the first error, and leaves its probabilities as they were.
+    """
+    p = pl.col("p_first_error").list
+    idx = p.arg_max().cast(pl.Int32)
+    said = {
+        "first_error": pl.when(idx < pl.col("n_steps")).then(idx).otherwise(-1),
+        "first_error_mass": p.max(),
+    }
+    decided = pl.col("human_first_error").is_not_null()
+    return labels.with_columns(
+        pl.when(decided).then(before).otherwise(name).alias(name) for name, before in said.items()
+    ).with_columns(agrees=pl.col("judge_first_error") == pl.col("first_error"))

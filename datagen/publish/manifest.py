@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from datagen.errors import PublishError
 from datagen.publish.parquet import DataFile, SplitFiles, sha256_of
+from datagen.publish.review import Review
 
 MANIFEST: Final = "datagen.json"
 FORMAT: Final = 1
@@ -97,19 +98,6 @@ class RejectionCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
-    """What people said of the data.
-
-    Attributes:
-        n_reviewed: traces that a person has judged.
-        n_agreed: those of which the person said what the labels say.
-    """
-
-    n_reviewed: int
-    n_agreed: int
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a published folder holds.
 
@@ -122,7 +110,8 @@ class Manifest:
         licenses: licence → seeds.
         benchmarks: what the questions were compared with.
         rejections: what curation left out, or ``None`` if the data was not curated.
-        review: what people said of it, or ``None`` if nobody has looked.
+        review: what people said of it, or ``None`` if they have neither decided nor disputed any
+            trace.
         configs: the configs, in the order of the card.
         documents: card and pictures.
     """

@@ -28,6 +28,7 @@ from datagen.publish.manifest import (
 )
 from datagen.publish.metadata import front_matter
 from datagen.publish.parquet import MAX_BYTES_PER_FILE, row_bytes, write_split
+from datagen.publish.review import Review
 from datagen.publish.splits import parts, splits_of_rows
 from datagen.publish.swap import replacing
 from schemas import SPLITS
@@ -64,6 +65,7 @@ def write_repository(
     questions: pl.DataFrame,
     lineage: Lineage,
     curation: Curation | None = None,
+    review: Review | None = None,
     license: str | None = None,
     title: str = DEFAULT_TITLE,
     repo_id: str | None = None,
@@ -79,6 +81,7 @@ def write_repository(
         questions: table ``questions``, which lists the question of every row and its split.
         lineage: where the data came from.
         curation: what was left out and what it was compared with; ``None``: it was not curated.
+        review: what people said of it; ``None``: nobody has looked.
         license: the licence of the whole; ``None``: that of the seeds.
         title: the dataset's name for people.
         repo_id: ``owner/name`` on the Hub, if known, for the examples on the card.
@@ -109,7 +112,7 @@ def write_repository(
             for name, table in filled.items()
         }
         pictures = draw(filled, questions, fresh / FIGURES)
-        manifest = _manifest(configs, lineage, curation, license)
+        manifest = _manifest(configs, lineage, curation, review, license)
         head = front_matter(
             configs, licenses=[license] if license else lineage.licenses, title=title
         )
@@ -165,6 +168,7 @@ def _manifest(
     configs: Mapping[str, ConfigFiles],
     lineage: Lineage,
     curation: Curation | None,
+    review: Review | None,
     license: str | None,
 ) -> Manifest:
     """The manifest, but for the documents, which the card must be written for first."""
@@ -177,7 +181,7 @@ def _manifest(
         licenses=lineage.licenses,
         benchmarks=curation.benchmarks if curation else (),
         rejections=curation.rejections if curation else None,
-        review=None,
+        review=review if review and (review.n_reviewed or review.n_disputed) else None,
         configs=configs,
         documents=(),
     )

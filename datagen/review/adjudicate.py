@@ -1,25 +1,26 @@
 """From what several people say of a trace to one decision.
 
 More than half of those who answered decide; without such a majority a senior does, and without a
-senior it is a dispute, which goes back to the queue. The surprising fact: a factor that only one of
-two people corrects stays as it is. Whoever leaves a step alone agrees with the factor that it
-has, so silence is a vote.
+senior it is a dispute, which goes back to the queue. Everything is decided anew each time, so a
+decision goes as soon as the reviews that it was made of are taken back.
+
+The surprising fact: a factor that only one of two people corrects stays as it is. Whoever leaves a
+step alone agrees with the factor that it has, so silence is a vote.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 
 from datagen.errors import ConfigError
 from datagen.review.queue import in_random_order
+from datagen.review.standing import last_words
 from schemas import DecidedBy, Decision
 
 Choice = TypeVar("Choice")
-
-_FROM_QUEUE: Final = ("trace_id", "seed_id", "steps", "first_error", "reason", "trap_first_error")
 
 
 def adjudicate(
@@ -33,20 +34,25 @@ def adjudicate(
     """Decide on every trace that enough people have reviewed.
 
     Of several reviews of a trace by one person the last counts. One that names no first error, or a
-    step that the trace does not have, is no vote on it.
+    step that the trace does not have, is no vote on it; but if enough people have looked and a
+    senior is the only one who can tell, that senior decides.
 
     Args:
-        reviews: table ``reviews``, all there are; the order does not matter.
-        queue: table ``review_queue`` that they answer.
+        reviews: table ``reviews``: all that were ever submitted and not taken back, also if their
+            records are gone from the tool; the order does not matter.
+        queue: table ``review_queue`` that people answered last. Reviews of traces that neither it
+            nor ``before`` knows wait until a queue has them.
         seniors: people whose word breaks a tie; the last of several.
         min_annotators: fewest people who must have answered.
-        before: table ``decisions`` so far. They stay, also if their reviews cannot be had any more;
-            where there are as many or more, it is decided anew.
+        before: table ``decisions`` so far. It only tells what people were asked about in earlier
+            queues: the trace's seed, what was believed of it then, whether it was a trap, and
+            whether it is of the random sample. What they decided is not taken from it.
 
     Returns:
         Table ``decisions``, ordered by seed and trace. Traps have rows, which change no label. In
         the fixed order that chance goes by, all traces up to the first one that awaits reviews are
-        the random sample, for whatever reason they were reviewed.
+        the random sample, for whatever reason they were reviewed. A trace stays of it as long as it
+        is decided; once its reviews are taken back, it is among the first of the next prefix.
 
     Raises:
         ConfigError: if ``min_annotators`` is below 1.
@@ -54,40 +60,37 @@ def adjudicate(
     if min_annotators < 1:
         raise ConfigError(f"min_annotators={min_annotators!r} must be at least 1")
     before = Decision.empty() if before is None else before
-    asked = {row["trace_id"]: row for row in queue.select(_FROM_QUEUE).iter_rows(named=True)}
-    decided = {row["trace_id"]: row for row in before.iter_rows(named=True)}
-    own = (
-        reviews.filter(pl.col("trace_id").is_in([*asked, *decided]))
-        .sort("submitted_at", "review_id")
-        .unique(["trace_id", "annotator"], keep="last", maintain_order=True)
-    )
+    cases = _cases(queue, before)
+    decided: dict[str, dict[str, Any]] = {}
+    own = last_words(reviews.filter(pl.col("trace_id").is_in([*cases])))
     for (trace_id,), group in own.group_by("trace_id", maintain_order=True):
-        case = _case(asked.get(str(trace_id)), decided.get(str(trace_id)))
+        case = cases[str(trace_id)]
         row = _decided(case, list(group.iter_rows(named=True)), frozenset(seniors), min_annotators)
-        last = decided.get(case.trace_id)
-        if row is not None and (last is None or row["n_reviews"] >= last["n_reviews"]):
-            decided[case.trace_id] = row | {"is_random": last is not None and last["is_random"]}
-    end = _end_of_sample(asked, decided)
+        if row is not None:
+            decided[case.trace_id] = row
+    end = _end_of_sample(queue, decided)
+    drawn = set(before.filter("is_random")["trace_id"])
     rows = [
-        row | {"is_random": row["is_random"] or in_random_order(trace_id) <= end}
+        row | {"is_random": trace_id in drawn or in_random_order(trace_id) <= end}
         for trace_id, row in decided.items()
     ]
     return Decision.from_rows(rows).sort("seed_id", "trace_id")
 
 
-def _end_of_sample(asked: Mapping[str, Mapping[str, Any]], decided: Collection[str]) -> float:
-    """Place of the last trace of the random sample; -1 if there is none."""
-    drawn = sorted(
-        (in_random_order(trace_id), trace_id in decided)
-        for trace_id, row in asked.items()
-        if row["reason"] == "random"
-    )
-    answered = [place for place, _ in takewhile(lambda item: item[1], drawn)]
-    return answered[-1] if answered else -1.0
+def _end_of_sample(queue: pl.DataFrame, decided: Collection[str]) -> float:
+    """Place of the last trace of the random sample; -1 if there is none.
+
+    Up to its last random item the queue has whatever was undecided, also disputes and traps.
+    """
+    asked = queue.select("trace_id", "reason").iter_rows()
+    places = sorted((in_random_order(trace_id), trace_id, reason) for trace_id, reason in asked)
+    last = max((place for place, _, reason in places if reason == "random"), default=-1.0)
+    answered = takewhile(lambda item: item[0] <= last and item[1] in decided, places)
+    return max((place for place, *_ in answered), default=-1.0)
 
 
 class _Case(NamedTuple):
-    """What was asked about."""
+    """What was asked about, as it was when people were first asked."""
 
     trace_id: str
     seed_id: str
@@ -96,25 +99,16 @@ class _Case(NamedTuple):
     trap_first_error: int | None
 
 
-def _case(asked: Mapping[str, Any] | None, before: Mapping[str, Any] | None) -> _Case:
-    if before is not None:
-        # What was believed, and whether it was a trap, is as when people were first asked.
-        n_steps = None if asked is None else len(asked["steps"])
-        return _Case(
-            before["trace_id"],
-            before["seed_id"],
-            n_steps,
-            before["believed_first_error"],
-            before["trap_first_error"],
-        )
-    assert asked is not None
-    return _Case(
-        asked["trace_id"],
-        asked["seed_id"],
-        len(asked["steps"]),
-        asked["first_error"],
-        asked["trap_first_error"],
+def _cases(queue: pl.DataFrame, before: pl.DataFrame) -> dict[str, _Case]:
+    asked = queue.select(
+        "trace_id", "seed_id", pl.col("steps").list.len(), "first_error", "trap_first_error"
     )
+    found = {row[0]: _Case(*row) for row in asked.iter_rows()}
+    earlier = before.select("trace_id", "seed_id", "believed_first_error", "trap_first_error")
+    for trace_id, seed_id, believed, trap in earlier.iter_rows():
+        n_steps = found[trace_id].n_steps if trace_id in found else None
+        found[trace_id] = _Case(trace_id, seed_id, n_steps, believed, trap)
+    return found
 
 
 def _decided(
@@ -122,7 +116,9 @@ def _decided(
 ) -> dict[str, Any] | None:
     """The row of a trace; ``None`` if too few people have answered."""
     votes = [row for row in reviews if _is_vote(row["first_error"], case.n_steps)]
-    if len(votes) < min_annotators:
+    # Whoever could not tell has looked as well; that is enough where a senior can.
+    has_senior = any(row["annotator"] in seniors for row in votes)
+    if len(reviews if has_senior else votes) < min_annotators:
         return None
     first_error, by = _verdict([(row["annotator"], row["first_error"]) for row in votes], seniors)
     agreeing = [row for row in votes if row["first_error"] == first_error]

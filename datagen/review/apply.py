@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from schemas import Correction, StepLabel, Tag, TraceLabel
+from schemas import StepLabel, Tag, TraceLabel
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Changes:
             knew one before, that is a change too.
         n_steps: steps whose hard label is another one.
         trace_ids: the traces with any such step, sorted.
-        n_elsewhere: steps of undecided traces that differ in any column; never anything but 0.
+        n_elsewhere: steps of undecided traces that differ in any column, or that only one of the
+            tables has; never anything but 0.
     """
 
     n_decided: int
@@ -106,13 +107,13 @@ def count_changes(before: pl.DataFrame, after: pl.DataFrame) -> Changes:
     """Compare two tables ``step_labels`` of the same steps.
 
     Args:
-        before: as the pipeline made it.
+        before: as the pipeline made it, recalibrated if ``after`` is.
         after: with decisions applied.
     """
     keys = ["trace_id", "step_idx"]
-    decided = pl.col("label_source_after") == "human"
+    decided = (pl.col("label_source_after") == "human").fill_null(False)
     others = [name for name in before.columns if name not in keys]
-    both = before.join(after, on=keys, suffix="_after", maintain_order="left")
+    both = before.join(after, on=keys, how="full", coalesce=True, suffix="_after")
     same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_after")) for name in others)
     idx = pl.col("step_idx")
     traces = (
@@ -172,11 +173,17 @@ def correct_tags(tags: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def sound_corrections(corrections: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    """Table ``corrections`` without those that people found an error in that is not mended."""
+def without_refuted(traces: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """Traces without the right ones in which people found an error that stays, or a wrong answer.
+
+    They are examples of nothing. Wrong traces stay: people have but said where they go wrong.
+
+    Args:
+        traces: table ``traces`` or ``corrections``.
+        decisions: table ``decisions``.
+    """
     bad = settled(decisions).filter(
         (pl.col("first_error") >= 0) | (pl.col("answer_verdict") == "wrong")
     )
-    return Correction.validate(
-        corrections.join(bad, on="trace_id", how="anti", maintain_order="left")
-    )
+    is_refuted = pl.col("trace_id").is_in(bad["trace_id"].implode())
+    return traces.filter(~is_refuted | (pl.col("outcome") != "correct"))

@@ -67,11 +67,22 @@ def _update_texts(connection: ArgillaConnection, dataset: Any, settings: Any) ->
         if getattr(field, "template", None) != getattr(there, "template", None):
             content = {"type": "custom", "template": field.template, "advanced_mode": True}
             connection.patch(f"fields/{there.id}", settings=content)
+        if getattr(field, "use_markdown", None) != getattr(there, "use_markdown", None):
+            content = {"type": "text", "use_markdown": field.use_markdown}
+            connection.patch(f"fields/{there.id}", settings=content)
+    for question in settings.questions:
+        there = dataset.settings.questions[question.name]
+        texts = {"title": question.title, "description": question.description}
+        if texts != {"title": there.title, "description": there.description}:
+            connection.patch(f"questions/{there.id}", **texts)
 
 
-def _asked(settings: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Per question its kind and the answers that can be chosen."""
+def _asked(settings: Any) -> dict[str, tuple[str, frozenset[str]]]:
+    """Per question its kind and the answers that can be chosen, in whatever order."""
     return {
-        question.name: (type(question).__name__, tuple(map(str, getattr(question, "labels", ()))))
+        question.name: (
+            type(question).__name__,
+            frozenset(map(str, getattr(question, "labels", ()))),
+        )
         for question in settings.questions
     }

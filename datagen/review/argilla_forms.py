@@ -4,6 +4,7 @@ The surprising fact: a trace has one field, which draws everything. Further text
 raw text into the script of the page (see :mod:`datagen.review.records`).
 """
 
+import re
 from typing import Any, Final
 
 from datagen.review import authoring, questions
@@ -26,7 +27,7 @@ def review_settings(sdk: Any, *, n_wanted: int, max_steps: int) -> Any:
         }
 
     return sdk.Settings(
-        guidelines=guidelines(),
+        guidelines=page(guidelines()),
         fields=[sdk.CustomField(FIELD, title="Trace", template=template(), advanced_mode=True)],
         questions=[
             sdk.LabelQuestion(
@@ -51,8 +52,8 @@ def review_settings(sdk: Any, *, n_wanted: int, max_steps: int) -> Any:
 def seed_settings(sdk: Any) -> Any:
     """Settings of the dataset for new seeds, in the SDK's terms."""
     return sdk.Settings(
-        guidelines=authoring.GUIDELINES,
-        fields=[sdk.TextField("task", title="Task")],
+        guidelines=page(authoring.GUIDELINES),
+        fields=[sdk.TextField("task", title="Task", use_markdown=True)],
         questions=[
             sdk.TextQuestion(
                 name, title=asked.title, description=asked.description, required=asked.is_required
@@ -62,3 +63,16 @@ def seed_settings(sdk: Any) -> Any:
         allow_extra_metadata=True,
         distribution=sdk.TaskDistribution(min_submitted=1),
     )
+
+
+def page(markdown: str) -> str:
+    """Markdown for Argilla, which ends a line wherever its source does: long lines are joined."""
+    lines: list[str] = []
+    is_long = False
+    for line in markdown.split("\n"):
+        if is_long and (rest := re.fullmatch(r"(?:> |  )?(?!\d+\. )([\w(*`\"].*)", line)):
+            lines[-1] += f" {rest[1]}"
+        else:
+            lines.append(line)
+        is_long = len(line) > 80
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Records of an Argilla dataset: what is there, send more, take back, read what was submitted.
+"""Records of an Argilla dataset: what is there, send more, take back, read what people answered.
 
 The surprising fact: a record is looked at once more right before it is deleted, for somebody may
 have opened and answered it since it was listed.
@@ -14,7 +14,7 @@ from datagen.review.argilla_forms import FIELD
 from datagen.review.records import Item, digest_of, field_of, suggestions_of
 
 BATCH: Final = 100
-"""Records sent or deleted at once: about a second of the server's time."""
+"""Records sent or deleted at once: a quarter of a second of our server's time."""
 
 _AGENT: Final = "datagen"
 
@@ -35,23 +35,25 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
-    """A response that counts.
+class Response:
+    """What somebody made of a record.
 
     Attributes:
         record: the record as the server describes it.
+        is_submitted: whether it counts; else it is a draft or was discarded.
         response_id: the server's id of the response.
         user_id: the server's id of who answered.
         annotator: that user's name.
-        submitted_at: when, ISO 8601 in UTC.
+        changed_at: when it became what it is, ISO 8601 in UTC.
         answers: by question.
     """
 
     record: Mapping[str, Any]
+    is_submitted: bool
     response_id: str
     user_id: str
     annotator: str
-    submitted_at: str
+    changed_at: str
     answers: Mapping[str, Any]
 
 
@@ -114,25 +116,25 @@ def withdraw(connection: ArgillaConnection, dataset_id: str, records: Iterable[H
     return gone
 
 
-def submitted(
+def responses(
     connection: ArgillaConnection, dataset_ids: Iterable[str], workspaces: Iterable[str]
-) -> Iterator[Submitted]:
-    """Every response that was submitted; users are members of the workspaces."""
+) -> Iterator[Response]:
+    """Every response, submitted or not; users are members of the workspaces."""
     names = connection.users(workspaces)
     for dataset_id in dataset_ids:
         for record in connection.records(dataset_id):
             for response in record.get("responses") or ():
-                if response["status"] == "submitted":
-                    user_id = str(response["user_id"])
-                    given: dict[str, dict[str, Any]] = response["values"] or {}
-                    yield Submitted(
-                        record,
-                        response["id"],
-                        user_id,
-                        names.get(user_id, user_id),
-                        _utc(response["updated_at"]),
-                        {question: answer["value"] for question, answer in given.items()},
-                    )
+                user_id = str(response["user_id"])
+                given: dict[str, dict[str, Any]] = response["values"] or {}
+                yield Response(
+                    record,
+                    response["status"] == "submitted",
+                    response["id"],
+                    user_id,
+                    names.get(user_id, user_id),
+                    _utc(response["updated_at"]),
+                    {question: answer["value"] for question, answer in given.items()},
+                )
 
 
 def _utc(moment: str) -> str:

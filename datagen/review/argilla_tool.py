@@ -8,27 +8,27 @@ their own, so that only seniors see who said what before.
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar
 
 import polars as pl
 
 from datagen.review import argilla_forms, authoring, questions
-from datagen.review.answers import latest, read_answers, review_id
 from datagen.review.argilla_connection import ArgillaConnection
 from datagen.review.argilla_datasets import make_dataset, make_workspace
 from datagen.review.argilla_records import (
     Held,
-    Submitted,
+    Response,
     held_records,
     record_of,
+    responses,
     send,
-    submitted,
     withdraw,
 )
+from datagen.review.argilla_reviews import reviews_of
 from datagen.review.records import Item, digest_of
-from datagen.review.tool import Problem, Pulled, PulledSeeds, Pushed
+from datagen.review.tool import Pulled, PulledSeeds, Pushed
 from schemas.review_queue import ReviewItem
-from schemas.reviews import Review
+from schemas.reviews import ReviewToolName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Place:
 class ArgillaTool:
     """The review tool Argilla; see :class:`datagen.review.tool.ReviewTool`."""
 
-    name: Final = "argilla"
+    name: ClassVar[ReviewToolName] = "argilla"
 
     def __init__(
         self,
@@ -126,31 +126,8 @@ class ArgillaTool:
     def pull(self) -> Pulled:
         """See :meth:`datagen.review.tool.ReviewTool.pull`."""
         with self._connection.errors("pulling reviews"):
-            found = self._submitted(self._existing())
-        rows: list[dict[str, Any]] = []
-        problems: list[Problem] = []
-        for given in found:
-            item_id = given.record["external_id"]
-            n_steps = (given.record.get("metadata") or {}).get("n_steps")
-            if not item_id or n_steps is None:
-                where = f"record {given.record['id']}, {given.annotator}"
-                problems.append(Problem(where, "we did not push it; it is left out"))
-                continue
-            answers = read_answers(given.answers, n_steps=n_steps)
-            where = f"item {item_id}, {given.annotator}"
-            problems += [Problem(where, reason) for reason in answers.problems]
-            rows.append(
-                {
-                    "review_id": review_id(self.name, item_id, given.user_id),
-                    "item_id": item_id,
-                    "trace_id": item_id,
-                    "annotator": given.annotator,
-                    "submitted_at": given.submitted_at,
-                    "tool": self.name,
-                    **answers.columns,
-                }
-            )
-        return Pulled(Review.from_rows(latest(rows)), tuple(problems))
+            found = self._responses(self._existing())
+        return reviews_of(found, tool=self.name)
 
     def withdraw(self, item_ids: Collection[str]) -> int:
         """See :meth:`datagen.review.tool.ReviewTool.withdraw`."""
@@ -170,8 +147,9 @@ class ArgillaTool:
             dataset = self._make(self._seeds, argilla_forms.seed_settings(sdk))
             held = held_records(self._connection, str(dataset.id))
             n_missing = n_open - sum(not record.is_answered for record in held.values())
+            task = argilla_forms.page(authoring.GUIDELINES)
             forms = [
-                sdk.Record(id=form_id, fields={"task": authoring.TASK})
+                sdk.Record(id=form_id, fields={"task": task})
                 for form_id in authoring.new_form_ids(held, n_missing)
             ]
             return sum(send(self._connection, dataset, forms))
@@ -180,12 +158,17 @@ class ArgillaTool:
         """See :meth:`datagen.review.tool.ReviewTool.pull_seeds`."""
         with self._connection.errors("pulling seeds"):
             dataset_id = self._find(self._seeds)
-            found = self._submitted({self._seeds: dataset_id} if dataset_id else {})
+            found = self._responses({self._seeds: dataset_id} if dataset_id else {})
         written = [
-            (given.submitted_at, given.annotator, given.response_id, given.answers)
+            authoring.Written(
+                given.changed_at,
+                given.annotator,
+                given.response_id,
+                given.answers if given.is_submitted else None,
+            )
             for given in found
         ]
-        return authoring.seeds_of(sorted(written, key=lambda seed: seed[:3]), tool=self.name)
+        return authoring.seeds_of(written, tool=self.name)
 
     def watermark(self) -> str:
         """See :meth:`datagen.review.tool.ReviewTool.watermark`; drafts move it as well."""
@@ -246,6 +229,6 @@ class ArgillaTool:
             n_done += n_sent
             self._progress(n_done, len(items))
 
-    def _submitted(self, places: dict[_Place, str]) -> list[Submitted]:
+    def _responses(self, places: dict[_Place, str]) -> list[Response]:
         workspaces = {place.workspace for place in places}
-        return list(submitted(self._connection, places.values(), workspaces))
+        return list(responses(self._connection, places.values(), workspaces))

@@ -13,6 +13,7 @@ import polars as pl
 
 from datagen.factors.tagging import with_tags
 from datagen.labels.consensus import CHECKER
+from datagen.review.evidence import counts, doubts, words
 
 _PROVEN_MASS: Final = 0.9
 """Least posterior mass of a first error that is proven, to be called known for sure."""
@@ -62,7 +63,7 @@ def candidates(
     n_steps = pl.col("steps").list.len()
     zeros = pl.lit(0, pl.Int64).repeat_by(n_steps)
     return (
-        _joined(found, _counts(step_labels), _doubts(tags), _words(critiques, code_thoughts))
+        _joined(found, counts(step_labels), doubts(tags), words(critiques, code_thoughts))
         .with_columns(
             *(pl.col(name).fill_null(zeros) for name in ("n_trials", "n_successes")),
             pl.col("factor_doubts").fill_null([]),
@@ -203,55 +204,6 @@ def _of_kind(kind: str) -> pl.Expr:
 
 def _nothing(*columns: str) -> list[pl.Expr]:
     return [pl.lit([], pl.List(pl.String)).alias(name) for name in columns]
-
-
-def _counts(step_labels: pl.DataFrame) -> pl.DataFrame:
-    return (
-        step_labels.sort("trace_id", "step_idx").group_by("trace_id").agg("n_trials", "n_successes")
-    )
-
-
-def _doubts(tags: pl.DataFrame) -> pl.DataFrame:
-    return (
-        tags.filter("needs_review")
-        .sort("trace_id", "step_idx")
-        .group_by("trace_id")
-        .agg(pl.col("step_idx").alias("factor_doubts"))
-    )
-
-
-def _words(critiques: pl.DataFrame, code_thoughts: pl.DataFrame) -> pl.DataFrame:
-    """``judge_text``: what judges, or the run of a program, say of each trace, in lines."""
-    first = pl.col("first_error")
-    verdict = (
-        pl.when(first < 0)
-        .then(pl.lit("no step is wrong"))
-        .otherwise(pl.format("step {} is wrong", first))
-    )
-    reason = pl.when(pl.col("reason") == "").then(pl.lit("")).otherwise(pl.format(": {}", "reason"))
-    opinions = critiques.filter(first.is_not_null()).select(
-        "trace_id", pl.format("{}: {}{}", "judge", verdict, reason).alias("line")
-    )
-    claim = pl.col("claims").struct.field
-    contradicted = (
-        code_thoughts.select("thought_id", "claims")
-        .explode("claims")
-        .filter(claim("verdict") == "contradicted")
-        .select(
-            pl.col("thought_id").alias("trace_id"),
-            pl.format(
-                "run: step {} is wrong: {}, but by the run it is {}",
-                claim("step_idx"),
-                claim("text"),
-                claim("actual").fill_null("not so"),
-            ).alias("line"),
-        )
-    )
-    return (
-        pl.concat([opinions, contradicted])
-        .group_by("trace_id", maintain_order=True)
-        .agg(pl.col("line").unique(maintain_order=True).str.join("\n").alias("judge_text"))
-    )
 
 
 def _stratum(traces: pl.DataFrame) -> pl.Expr:

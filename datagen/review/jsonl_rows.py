@@ -6,6 +6,7 @@ that its annotator saw, so it can still be read when the queue has long changed.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -32,6 +33,21 @@ SEEDS_HEADER: Final[dict[str, Any]] = {
     "guidelines": authoring.GUIDELINES,
 }
 """The first line of a file of empty forms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What somebody made of a row.
+
+    Attributes:
+        moment: when, ISO 8601 in UTC.
+        annotator: by whom.
+        answers: by question or blank; None if it is a draft or was discarded.
+    """
+
+    moment: str
+    annotator: str
+    answers: Mapping[str, Any] | None
 
 
 class Refused(Exception):
@@ -105,8 +121,8 @@ def steps_of(row: Mapping[str, Any]) -> Sequence[object]:
     return cast(list[object], steps)
 
 
-def read_response(row: Mapping[str, Any], path: Path) -> tuple[str, str, Mapping[str, Any]] | None:
-    """When, who and what somebody answered to an item; None if nothing was submitted.
+def read_response(row: Mapping[str, Any], path: Path) -> Response | None:
+    """What somebody answered to an item; None if nobody has touched it.
 
     Raises:
         Refused: the response cannot be read.
@@ -114,8 +130,8 @@ def read_response(row: Mapping[str, Any], path: Path) -> tuple[str, str, Mapping
     return _read(row, path, known=questions.TITLES, required=questions.REQUIRED)
 
 
-def read_seed(row: Mapping[str, Any], path: Path) -> tuple[str, str, Mapping[str, Any]] | None:
-    """When, who and what somebody wrote into a form; None if nothing was submitted.
+def read_seed(row: Mapping[str, Any], path: Path) -> Response | None:
+    """What somebody wrote into a form; None if nobody has touched it.
 
     Raises:
         Refused: the response cannot be read.
@@ -126,7 +142,7 @@ def read_seed(row: Mapping[str, Any], path: Path) -> tuple[str, str, Mapping[str
 
 def _read(
     row: Mapping[str, Any], path: Path, *, known: Mapping[str, Any], required: Sequence[str]
-) -> tuple[str, str, Mapping[str, Any]] | None:
+) -> Response | None:
     response = row.get("response")
     if response is None or response == {}:
         return None
@@ -141,15 +157,15 @@ def _read(
     status = given.get("status", "submitted")
     if status not in _STATUSES:
         raise Refused(f"status is {status!r}; use one of {', '.join(_STATUSES)}")
-    if status != "submitted":
-        return None
-    if missing := [name for name in required if given.get(name) in (None, "")]:
-        raise Refused(f"{', '.join(missing)} is not answered")
     annotator = given.get("annotator", path.stem)
     if not isinstance(annotator, str) or not annotator.strip():
         raise Refused(f"annotator is {annotator!r}; write a name")
-    answers = {name: value for name, value in given.items() if name in known}
-    return _moment(given.get("submitted_at"), path), annotator.strip(), answers
+    answers = None
+    if status == "submitted":
+        answers = {name: value for name, value in given.items() if name in known}
+        if missing := [name for name in required if given.get(name) in (None, "")]:
+            raise Refused(f"{', '.join(missing)} is not answered")
+    return Response(_moment(given.get("submitted_at"), path), annotator.strip(), answers)
 
 
 def _moment(given: object, path: Path) -> str:

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import polars as pl
 
@@ -23,7 +23,7 @@ from datagen.review.jsonl_rows import Refused
 from datagen.review.records import Item
 from datagen.review.tool import Problem, Pulled, PulledSeeds, Pushed
 from schemas.review_queue import ReviewItem
-from schemas.reviews import Review
+from schemas.reviews import Review, ReviewToolName
 
 _QUEUE: Final = "queue.jsonl"
 _DISPUTES: Final = "disputes.jsonl"
@@ -34,7 +34,7 @@ _FILLED: Final = "filled"
 class JsonlTool:
     """The queue as files; see :class:`datagen.review.tool.ReviewTool`."""
 
-    name: Final = "jsonl"
+    name: ClassVar[ReviewToolName] = "jsonl"
 
     def __init__(self, folder: Path, *, suggest: bool = True) -> None:
         """Use a folder, which is made with the first file.
@@ -109,19 +109,20 @@ class JsonlTool:
     def pull_seeds(self) -> PulledSeeds:
         """See :meth:`datagen.review.tool.ReviewTool.pull_seeds`."""
         problems: list[Problem] = []
-        written: dict[str, tuple[str, str, str, Mapping[str, Any]]] = {}
+        written: list[authoring.Written] = []
         for row, where, path in self._rows("form_id", self._filled(), problems):
             try:
-                answer = jsonl_rows.read_seed(row, path)
+                given = jsonl_rows.read_seed(row, path)
             except Refused as refused:
                 problems.append(Problem(where, str(refused)))
                 continue
-            if answer is not None:
-                moment, author, given = answer
-                form_id = review_id(self.name, row["form_id"], author)
-                written[form_id] = (moment, author, form_id, given)
-        seeds = authoring.seeds_of(sorted(written.values(), key=lambda s: s[:3]), tool=self.name)
-        return PulledSeeds(seeds.rows, (*problems, *seeds.problems))
+            if given is not None:
+                form_id = review_id(self.name, row["form_id"], given.annotator)
+                written.append(
+                    authoring.Written(given.moment, given.annotator, form_id, given.answers)
+                )
+        seeds = authoring.seeds_of(written, tool=self.name)
+        return PulledSeeds(seeds.rows, (*problems, *seeds.problems), seeds.retracted)
 
     def watermark(self) -> str:
         """See :meth:`datagen.review.tool.ReviewTool.watermark`."""
@@ -144,27 +145,31 @@ class JsonlTool:
                 problems.append(Problem(where, str(refused)))
             else:
                 rows += [review] if review else []
-        return Pulled(Review.from_rows(latest(rows)), tuple(problems))
+        newest = latest(rows)
+        return Pulled(
+            Review.from_rows([row for row in newest if "tool" in row]),
+            tuple(problems),
+            frozenset(row["review_id"] for row in newest if "tool" not in row),
+        )
 
     def _review(self, row: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
-        """The review in a row; None where nobody has answered yet."""
-        answer = jsonl_rows.read_response(row, path)
-        if answer is None:
+        """The review in a row, without a tool if it was taken back; None if there is none yet."""
+        given = jsonl_rows.read_response(row, path)
+        if given is None:
             return None
-        moment, annotator, given = answer
-        answers = read_answers(given, n_steps=len(jsonl_rows.steps_of(row)))
+        item_id = row["item_id"]
+        review = {
+            "review_id": review_id(self.name, item_id, given.annotator),
+            "item_id": item_id,
+            "annotator": given.annotator,
+            "submitted_at": given.moment,
+        }
+        if given.answers is None:
+            return review
+        answers = read_answers(given.answers, n_steps=len(jsonl_rows.steps_of(row)))
         if answers.problems:
             raise Refused("; ".join(answers.problems))
-        item_id = row["item_id"]
-        return {
-            "review_id": review_id(self.name, item_id, annotator),
-            "item_id": item_id,
-            "trace_id": item_id,
-            "annotator": annotator,
-            "submitted_at": moment,
-            "tool": self.name,
-            **answers.columns,
-        }
+        return {**review, "trace_id": item_id, "tool": self.name, **answers.columns}
 
     def _filled(self) -> list[Path]:
         return sorted((self.folder / _FILLED).glob("[0-9]*/*.jsonl"))

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from datagen.labels.monte_carlo import wilson
+from datagen.review.standing import last_words
 from schemas import Annotator
 
 
@@ -24,12 +25,13 @@ class ReviewQuality:
         n_reviews: reviews that name a first error, or none.
         n_annotators: people who wrote them.
         n_decided: traces decided, traps left out.
+        n_agreed: those of which people named the first error that the pipeline had.
         n_disputed: traces that await a senior.
         n_common: traces with two reviews or more.
         alpha: Krippendorff's alpha of their first errors, 1 for full agreement and 0 for chance;
             ``None`` if no trace has two reviews, or nobody ever said two different things.
-        reviewed_share: share of the published traces that are decided; ``None`` if none is
-            published.
+        reviewed_share: share of the published traces that are decided, traps left out; ``None`` if
+            none is published.
         n_random: decided traces of the random sample.
         n_random_wrong: those of which the pipeline had another first error than people.
         label_error: estimated share of all traces whose first error the pipeline has wrong, before
@@ -41,6 +43,7 @@ class ReviewQuality:
     n_reviews: int
     n_annotators: int
     n_decided: int
+    n_agreed: int
     n_disputed: int
     n_common: int
     alpha: float | None
@@ -101,32 +104,36 @@ def measure_reviews(
     Args:
         reviews: table ``reviews``.
         decisions: table ``decisions``.
-        published: ``trace_id`` of the traces whose labels are published.
+        published: ``trace_id`` of the traces whose labels are published; any may come twice.
     """
+    ids = set(published)
     answers = _answers(reviews)
     common = answers.filter(pl.len().over("trace_id") > 1)
     own = decisions.filter(pl.col("trap_first_error").is_null())
     decided = own.filter(pl.col("status") == "decided")
-    seen = set(decided["trace_id"]).intersection(published)
     # A trap may be of the sample by chance; it has been reviewed as well as any other.
     sample = decisions.filter("is_random", pl.col("status") == "decided")
-    n = sample.height
-    n_wrong = int((sample["first_error"] != sample["believed_first_error"]).sum())
+    n, n_wrong = sample.height, _n_wrong(sample)
     low, high = wilson(n_wrong, n) if n else (None, None)
     return ReviewQuality(
         n_reviews=answers.height,
         n_annotators=answers["annotator"].n_unique(),
         n_decided=decided.height,
+        n_agreed=decided.height - _n_wrong(decided),
         n_disputed=own.height - decided.height,
         n_common=common["trace_id"].n_unique(),
         alpha=krippendorff_alpha(reviews),
-        reviewed_share=len(seen) / len(set(published)) if published else None,
+        reviewed_share=len(ids.intersection(decided["trace_id"])) / len(ids) if ids else None,
         n_random=n,
         n_random_wrong=n_wrong,
         label_error=n_wrong / n if n else None,
         label_error_low=low,
         label_error_high=high,
     )
+
+
+def _n_wrong(decided: pl.DataFrame) -> int:
+    return int((decided["first_error"] != decided["believed_first_error"]).sum())
 
 
 def krippendorff_alpha(reviews: pl.DataFrame) -> float | None:
@@ -158,9 +165,8 @@ def krippendorff_alpha(reviews: pl.DataFrame) -> float | None:
 def _answers(reviews: pl.DataFrame) -> pl.DataFrame:
     """Each person's last word on each trace: ``trace_id``, ``annotator``, ``first_error``."""
     return (
-        reviews.filter(pl.col("first_error").is_not_null())
-        .sort("submitted_at", "review_id")
-        .unique(["trace_id", "annotator"], keep="last", maintain_order=True)
+        last_words(reviews)
+        .filter(pl.col("first_error").is_not_null())
         .select("trace_id", "annotator", "first_error")
         .sort("trace_id", "annotator")
     )

@@ -6,7 +6,9 @@ all. The random slice is a prefix of one fixed order by hash, so that all its de
 and for whatever reason they were made, are together an unbiased sample of the traces; and traps,
 whose first error is known for sure, measure the reviewers and change nothing.
 
-The same tables give the same queue, and what is decided makes room for what comes next.
+The same tables give the same queue, and what is decided makes room for what comes next. Why a
+trace is asked about is read off the trace and its place in the order, not off earlier queues: so
+it stays the same from night to night, and a trap that one person has answered is still a trap.
 """
 
 from dataclasses import dataclass
@@ -18,8 +20,11 @@ import polars as pl
 from datagen.errors import ConfigError
 from datagen.review.belief import believe
 from datagen.review.candidates import candidates
-from schemas import Decision, ReviewItem
+from datagen.review.questions import MAX_STEPS
+from datagen.review.standing import awaiting
+from schemas import ReviewItem
 
+_DISPUTE: Final = "dispute"
 _RANDOM: Final = "random"
 _TRAP: Final = "trap"
 _PLACE: Final = "place"
@@ -32,10 +37,12 @@ class QueueConfig:
     Attributes:
         n_items: most traces, disputes, random ones and traps included: the budget of one night.
         random_share: part of them that chance alone chooses.
-        trap_share: part of them whose first error is known.
+        trap_share: part of them whose first error is known; more if chance chooses more of those.
         n_annotators: people who should look at each trace; a dispute wants one more.
         temperature: of the beliefs about first errors, from
             :func:`~datagen.review.recalibrate.recalibrate`; above 1 they are less sure.
+        max_steps: of a trace that people are asked about. The random sample is one of the traces
+            that are no longer than this.
     """
 
     n_items: int = 100
@@ -43,6 +50,7 @@ class QueueConfig:
     trap_share: float = 0.05
     n_annotators: int = 2
     temperature: float = 1.0
+    max_steps: int = MAX_STEPS
 
     def __post_init__(self) -> None:
         """Raise a ConfigError if a number is out of range."""
@@ -70,10 +78,19 @@ def make_queue(
     code_thoughts: pl.DataFrame,
     corrections: pl.DataFrame,
     *,
+    reviews: pl.DataFrame | None = None,
     decisions: pl.DataFrame | None = None,
     config: QueueConfig | None = None,
 ) -> pl.DataFrame:
     """Choose what people should look at next.
+
+    The random sample stays unbiased although begun traces come first. A trace is of the sample if
+    its place in the fixed order lies before the first one that awaits reviews
+    (:func:`~datagen.review.adjudicate.adjudicate`); its value, its reason and who has begun it have
+    no say in that. For it to hold, the queue must have every undecided trace up to the last one
+    that it calls random. So the prefix is drawn from all undecided traces, begun or not, and where
+    begun ones leave too little room it is cut short, and never thinned out. What nobody can tell,
+    and traces that are too long, are not in the sample: it speaks for the others.
 
     Args:
         traces: table ``traces``; those that were refused should be left out.
@@ -83,18 +100,22 @@ def make_queue(
         tags: table ``tags``.
         code_thoughts: table ``code_thoughts``.
         corrections: table ``corrections``.
-        decisions: table ``decisions`` of all reviews so far. Decided traces are left out, disputed
-            ones come first.
+        reviews: table ``reviews`` so far. What somebody has reviewed and nobody decided is begun:
+            it stays in the queue whatever it is worth by now, so that no review is lost. What as
+            many people as wanted have answered, too few of whom could tell, is a dispute; after
+            one person more it is closed.
+        decisions: table ``decisions`` of these reviews. Decided traces are left out.
         config: how many, and of what kinds.
 
     Returns:
-        Table ``review_queue`` by ``rank``: disputes, then the others by value, with the random
-        slice and the traps scattered evenly among them.
+        Table ``review_queue`` by ``rank``: disputes, then begun traces, then new ones by value,
+        with the random slice and the traps scattered evenly among them. Nothing is chosen by value
+        whose first error is known; where chance chooses it, it is a trap as well.
     """
     config = config or QueueConfig()
     found = candidates(
         traces, step_labels, trace_labels, critiques, tags, code_thoughts, corrections
-    )
+    ).filter(pl.col("steps").list.len() <= config.max_steps)
     if found.is_empty():
         return ReviewItem.empty()
     pool = found.with_columns(believe(found, temperature=config.temperature)).with_columns(
@@ -104,19 +125,24 @@ def make_queue(
             for order in (_TRAP, _PLACE)
         ),
     )
-    pool, disputes = _without_decided(pool, decisions)
-    chosen = _chosen(pool, disputes.height, config)
-    items = pl.concat([disputes.head(config.n_items), chosen], how="diagonal_relaxed")
+    pool = awaiting(pool, reviews, decisions, n_annotators=config.n_annotators)
+    disputes = (
+        pool.filter("is_disputed")
+        .with_columns(reason=pl.lit(_DISPUTE))
+        .sort("value", "trace_id", descending=[True, False])
+        .head(config.n_items)
+    )
+    chosen = _chosen(pool.filter(~pl.col("is_disputed")), config.n_items - disputes.height, config)
+    is_dispute = pl.col("reason") == _DISPUTE
     return ReviewItem.validate(
-        items.with_columns(
+        pl.concat([disputes, chosen])
+        .with_columns(
             item_id=pl.col("trace_id"),
             rank=pl.int_range(pl.len(), dtype=pl.Int32),
-            n_wanted=(config.n_annotators + (pl.col("reason") == "dispute").cast(pl.Int32)).cast(
-                pl.Int32
-            ),
+            n_wanted=(config.n_annotators + is_dispute.cast(pl.Int32)).cast(pl.Int32),
             trap_first_error=pl.when(pl.col("reason") == _TRAP).then("known_first_error"),
-            decisions_before=pl.col("decisions_before").fill_null([]),
-        ).select(ReviewItem.column_names())
+        )
+        .select(ReviewItem.column_names())
     )
 
 
@@ -133,55 +159,47 @@ def _place(text: str) -> float:
     return int.from_bytes(digest) / 2**64
 
 
-def _without_decided(
-    pool: pl.DataFrame, decisions: pl.DataFrame | None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The traces of which nothing was said so far, and the disputed ones with who said what."""
-    if decisions is None:
-        decisions = Decision.empty()
-    named = (
-        pl.when(pl.col("answers") < 0)
-        .then(pl.lit("no step is wrong"))
-        .otherwise(pl.format("step {} is wrong", "answers"))
+def _chosen(pool: pl.DataFrame, room: int, config: QueueConfig) -> pl.DataFrame:
+    """Begun ones, then random ones, traps and the most valuable others, in the queue's order."""
+    is_begun, is_known = pl.col("is_begun"), pl.col("known_first_error").is_not_null()
+    pool = pool.with_columns(
+        reason=pl.when(is_known).then(pl.lit(_TRAP)).otherwise(_why(~is_known))
     )
-    said = (
-        # A dispute about a trap is settled already.
-        decisions.filter(pl.col("status") == "disputed", pl.col("trap_first_error").is_null())
-        .select("trace_id", "annotators", "answers")
-        .explode("annotators", "answers")
-        .group_by("trace_id", maintain_order=True)
-        .agg(pl.format("{}: {}", "annotators", named).alias("decisions_before"))
+    n_free = max(0, room - pool.filter(is_begun).height)
+    # Cut at the first new one that has no place: what is behind it would be no prefix.
+    prefix = (
+        pool.sort("luck")
+        .head(min(room, round(config.n_items * config.random_share)))
+        .filter((~is_begun).cum_sum() <= n_free)
+        .with_columns(reason=pl.when(is_known).then("reason").otherwise(pl.lit(_RANDOM)))
     )
-    disputes = (
-        pool.join(said, on="trace_id", how="inner")
-        .with_columns(reason=pl.lit("dispute"))
-        .sort("value", "trace_id", descending=[True, False])
-    )
-    return pool.join(decisions, on="trace_id", how="anti", maintain_order="left"), disputes
+    rest = pool.join(prefix, on="trace_id", how="anti", maintain_order="left")
+    begun = pl.concat([prefix.filter(is_begun), _best_first(rest.filter(is_begun))]).head(room)
 
-
-def _chosen(pool: pl.DataFrame, n_disputes: int, config: QueueConfig) -> pl.DataFrame:
-    """Random ones, traps and the most valuable others, in the order of the queue."""
-    n_random, n_traps = (
-        min(round(config.n_items * share), max(0, config.n_items - n_disputes))
-        for share in (config.random_share, config.trap_share)
-    )
-    n_traps = min(n_traps, max(0, config.n_items - n_disputes - n_random))
-    at_random = pool.sort("luck").head(n_random).with_columns(reason=pl.lit(_RANDOM))
-    rest = pool.join(at_random, on="trace_id", how="anti", maintain_order="left")
-    traps = (
-        rest.filter(pl.col("known_first_error").is_not_null())
-        .sort(_TRAP)
-        .head(n_traps)
-        .with_columns(reason=pl.lit(_TRAP))
-    )
-    rest = rest.join(traps, on="trace_id", how="anti", maintain_order="left")
-    n_left = max(0, config.n_items - n_disputes - at_random.height - traps.height)
-    valuable = _by_value(rest.filter(pl.col("value") > 0), n_left)
+    at_random = prefix.filter(~is_begun)
+    n_free -= at_random.height
+    n_traps = round(config.n_items * config.trap_share)
+    n_traps -= prefix.filter(is_known).height + rest.filter(is_begun & is_known).height
+    traps = rest.filter(~is_begun & is_known).sort(_TRAP).head(min(n_free, max(0, n_traps)))
+    n_free -= traps.height
+    valuable = _by_value(rest.filter(~is_begun & ~is_known & (pl.col("value") > 0)), n_free)
     # Random ones keep their order, so that a night which ends early has the first of them.
     evenly = ((pl.int_range(pl.len()) + 0.5) / pl.len().clip(1)).alias(_PLACE)
-    return pl.concat([valuable.with_columns(evenly), at_random.with_columns(evenly), traps]).sort(
-        _PLACE, "trace_id"
+    new = pl.concat([valuable.with_columns(evenly), at_random.with_columns(evenly), traps])
+    return pl.concat([begun, new.sort(_PLACE, "trace_id")])
+
+
+def _why(among: pl.Expr) -> pl.Expr:
+    """Why a trace is worth a review: each measure ranks the traces, and one it stands out by."""
+    by_doubt, by_impact = (
+        pl.when(among).then(name).rank("min", descending=True) for name in ("entropy", "n_flips")
+    )
+    return (
+        pl.when(pl.col("judge_first_error") != pl.col("first_error"))
+        .then(pl.lit("disagreement"))
+        .when(by_impact < by_doubt)
+        .then(pl.lit("impact"))
+        .otherwise(pl.lit("uncertain"))
     )
 
 
@@ -197,24 +215,7 @@ def _by_value(pool: pl.DataFrame, n: int) -> pl.DataFrame:
     )
     secured = ranked.filter(pl.col("within") < pl.col("due"))
     others = ranked.join(secured, on="trace_id", how="anti", maintain_order="left")
-    first = pl.concat([secured, others.head(n - secured.height)])
-    # Each of the three measures ranks the traces; what a trace stands out by is why it is here.
-    places = pool.select(
-        "trace_id",
-        by_doubt=pl.col("entropy").rank("min", descending=True),
-        by_impact=pl.col("n_flips").rank("min", descending=True),
-    )
-    return _best_first(
-        first.join(places, on="trace_id", how="left", maintain_order="left")
-        .with_columns(
-            reason=pl.when(pl.col("judge_first_error") != pl.col("first_error"))
-            .then(pl.lit("disagreement"))
-            .when(pl.col("by_impact") < pl.col("by_doubt"))
-            .then(pl.lit("impact"))
-            .otherwise(pl.lit("uncertain"))
-        )
-        .drop("within", "due", "by_doubt", "by_impact")
-    )
+    return _best_first(pl.concat([secured, others.head(n - secured.height)])).drop("within", "due")
 
 
 def _best_first(pool: pl.DataFrame) -> pl.DataFrame:

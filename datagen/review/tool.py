@@ -7,9 +7,11 @@ withdrawn without anybody having to remember it.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import polars as pl
+
+from schemas import ReviewToolName
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ class Pulled:
         reviews: rows of the ``reviews`` table, by item and annotator; one per item and annotator,
             the latest.
         problems: what could not be read.
+        retracted: ``review_id`` of those that are there but not submitted, or not any more:
+            discarded, or a draft. One that is simply gone, record and all, is not among them.
     """
 
     reviews: pl.DataFrame
     problems: tuple[Problem, ...] = ()
+    retracted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,19 @@ class PulledSeeds:
     Attributes:
         rows: rows of a JSONL source of seeds, in the order in which they were written.
         problems: what could not be taken.
+        retracted: ``seed_id`` of those that are there but not submitted, or not any more.
     """
 
     rows: tuple[dict[str, Any], ...]
     problems: tuple[Problem, ...] = ()
+    retracted: frozenset[str] = frozenset()
 
 
 class ReviewTool(Protocol):
     """A place where people answer questions about traces. Every method raises ``ReviewError``."""
+
+    name: ClassVar[ReviewToolName]
+    """What it is called in the table ``reviews``."""
 
     def push(self, items: pl.DataFrame) -> Pushed:
         """Make the open items of the tool those of ``items``.
@@ -86,7 +96,11 @@ class ReviewTool(Protocol):
         ...
 
     def pull(self) -> Pulled:
-        """All reviews submitted so far; drafts and discarded records are none."""
+        """All reviews submitted so far, and which were taken back.
+
+        Drafts and discarded records are no reviews. A review whose record was deleted is neither
+        among the reviews nor among those that were taken back.
+        """
         ...
 
     def withdraw(self, item_ids: Collection[str]) -> int:
@@ -98,11 +112,11 @@ class ReviewTool(Protocol):
         ...
 
     def pull_seeds(self) -> PulledSeeds:
-        """All seeds that people have submitted so far."""
+        """All seeds that people have submitted so far, and which were taken back."""
         ...
 
     def watermark(self) -> str:
-        """A text that differs whenever something submitted may have come, changed or gone.
+        """A text that differs whenever something may have been submitted, changed or taken back.
 
         Cheap enough to ask every minute.
         """

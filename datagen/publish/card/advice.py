@@ -24,7 +24,7 @@ In `orm` the label is of the final answer, which was verified: nothing is said o
 
 _BENCH: Final = """\
 `processbench` has the columns of ProcessBench, so that a program that measures on one measures on \
-the other; its labels are this dataset's, not people's."""
+the other; its labels are this dataset's, and people's only where they reviewed it."""
 
 _GOLD: Final = """\
 In `rl` the answer is `solution` for rewards that use math-verify, \

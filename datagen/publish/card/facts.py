@@ -157,6 +157,13 @@ def _kto(kto: pl.DataFrame) -> str:
     )
 
 
+def _advantages(advantages: pl.DataFrame) -> str:
+    return (
+        f"Traces with a value for each step (`advantages`): {advantages.height:,}, by what their "
+        f"labels rest on (`label_source`): {_told(counts(advantages['label_source']))}"
+    )
+
+
 def _policy_value(policy_value: pl.DataFrame) -> str:
     visits = policy_value["n_visits"]
     return (
@@ -194,6 +201,7 @@ _FACTS: Final[dict[str, Callable[[pl.DataFrame], str]]] = {
     "preference": _preference,
     "step_preference": _step_preference,
     "kto": _kto,
+    "advantages": _advantages,
     "policy_value": _policy_value,
     "critique": _critique,
     "corrections": _corrections,

@@ -4,11 +4,14 @@ The surprising fact: these sections stand on the card even where there is nothin
 nothing was compared with a benchmark, and that no person has looked, is what a reader must know.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from datagen.publish.card.markdown import bullets, code, line, section, share, table
+from datagen.publish.card.people import about_people
 from datagen.publish.curation import Curation, LabelAgreement
-from datagen.publish.manifest import Manifest, Review
+from datagen.publish.manifest import Manifest
+from datagen.publish.review import Review
 
 _NOT_COMPARED: Final = """\
 **The questions were compared with no benchmark.** Nothing is known of their overlap with public \
@@ -29,8 +32,6 @@ _CLAIMS: Final = """\
 The probability that rollouts give to the first error that they name, against the share of traces \
 of which the judges name the same:"""
 
-_NOBODY: Final = "**No person has reviewed this data.**"
-
 _WHY: Final = {
     "gold": "a gold answer that no verifier can read",
     "length": "too short or too long",
@@ -43,13 +44,21 @@ _WHY: Final = {
 }
 
 
-def label_quality(curation: Curation | None, review: Review | None) -> str:
-    """What rollouts, judges and people say of the labels."""
+def label_quality(
+    curation: Curation | None, review: Review | None, configs: Collection[str]
+) -> str:
+    """What rollouts, judges and people say of the labels.
+
+    Args:
+        curation: what rollouts and judges say; ``None``: the data was not curated.
+        review: what people say; ``None``: nobody has looked.
+        configs: the configs that have rows.
+    """
     labels = curation.labels if curation else None
     return section(
         "Label quality",
         *(_labels(labels) if labels else (_NOT_MEASURED,)),
-        _people(review),
+        *about_people(review, configs),
     )
 
 
@@ -86,12 +95,13 @@ def left_out(curation: Curation | None) -> str:
 
 
 def _labels(labels: LabelAgreement) -> tuple[str, ...]:
+    people = f", or because people decided ({labels.n_decided:,})" if labels.n_decided else ""
     facts = [
         f"Traces whose first error rollouts have measured: {labels.n_measured:,}",
         f"Of these the judges came to a verdict: {share(labels.n_judged, labels.n_measured)}",
         "Of those with a verdict, rollouts and judges name the same first error, or both none: "
         f"{share(labels.n_agreed, labels.n_judged)}",
-        "Verified, because both agree and the rollouts are sure enough: "
+        f"Verified, because both agree and the rollouts are sure enough{people}: "
         f"{share(labels.n_verified, labels.n_measured)} of all measured (`prm_verified`)",
     ]
     rows = [
@@ -104,12 +114,3 @@ def _labels(labels: LabelAgreement) -> tuple[str, ...]:
         f"Mean gap of the two: {labels.mean_gap:.2f}.",
     )
     return bullets(facts), *(calibration if labels.n_judged else ()), _JUDGED
-
-
-def _people(review: Review | None) -> str:
-    if review is None or not review.n_reviewed:
-        return _NOBODY
-    return (
-        f"People reviewed {review.n_reviewed:,} traces and said what the labels say of "
-        f"{share(review.n_agreed, review.n_reviewed)}."
-    )

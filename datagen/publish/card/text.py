@@ -20,6 +20,7 @@ from datagen.publish.configs import CONFIGS
 from datagen.publish.curation import Curation
 from datagen.publish.lineage import Lineage
 from datagen.publish.manifest import ConfigFiles, Manifest
+from datagen.publish.review import Review
 from schemas import SPLITS
 
 CARD: Final = "README.md"
@@ -43,6 +44,8 @@ _LABELS: Final = """\
 Steps are labelled by where their trace most probably went wrong first, given how often the model, \
 going on from each step, still reached the right answer, and how improbable it found the step. \
 Steps before that are good; that step and all behind it are wrong."""
+
+_REVIEWED: Final = "Of the traces that people reviewed, the first error is the one that they named."
 
 _PROVENANCE: Final = """\
 In `traces`, `step_provenance` says who wrote a step and `step_source` where it came from. A \
@@ -97,13 +100,13 @@ def card(
         MARK,
         f"# {line(title)}",
         *(f"> **Note:** {' '.join(note.split())}" for note in lineage.notes),
-        _what(tables),
+        _what(tables, manifest.review),
         _configs(tables, configs, tuple(empty), tokens),
         loading(configs, repo),
         training(configs, repo, tokens),
         facts(tables, questions=questions, pictures=pictures),
         about_code(tables),
-        label_quality(curation, manifest.review),
+        label_quality(curation, manifest.review, tables),
         left_out(curation),
         contamination(manifest),
         _lineage(lineage, manifest),
@@ -114,11 +117,11 @@ def card(
     return "\n" + "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _what(tables: Mapping[str, pl.DataFrame]) -> str:
+def _what(tables: Mapping[str, pl.DataFrame], review: Review | None) -> str:
     """What the data is; where there are only thoughts about code, nothing of human ones."""
     has_code = "code_thoughts" in tables
     words = not has_code or "rollouts" in tables
-    labels = f" {_LABELS}" if "prm" in tables else ""
+    labels = (f" {_LABELS}" + (f" {_REVIEWED}" if review else "")) if "prm" in tables else ""
     return "\n\n".join(([f"{_WHAT}{labels}"] if words else []) + ([_CODE] if has_code else []))
 
 

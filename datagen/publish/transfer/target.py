@@ -73,7 +73,8 @@ def publish(
     message: str | None = None,
     require_benchmarks: tuple[str, ...] = (),
     license: str | None = None,
-    require_review: bool = False,
+    min_reviewed_share: float = 0.0,
+    min_alpha: float | None = None,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> Publication:
     """Make a target hold what a folder holds.
@@ -94,7 +95,9 @@ def publish(
         message: title of the commit.
         require_benchmarks: benchmarks that the questions must have been compared with.
         license: the licence to publish under, where those of the seeds differ.
-        require_review: refuse data that no person has looked at.
+        min_reviewed_share: least share of the step-labelled traces that people must have decided,
+            0 to 1.
+        min_alpha: least agreement of the reviewers, as Krippendorff's alpha; ``None``: any.
         on_plan: called with what is going to be done, before it is; again if the target has
             changed since.
 
@@ -109,7 +112,8 @@ def publish(
         require_benchmarks=require_benchmarks,
         license=license,
         require_license=to.folder is None,
-        require_review=require_review,
+        min_reviewed_share=min_reviewed_share,
+        min_alpha=min_alpha,
     )
     if failed := [check for check in checks if not check.passed]:
         told = "; ".join(f"{check.name}: {check.detail}" for check in failed)

@@ -72,8 +72,10 @@ def main() -> int:
         reply({"error": str(error)})
         return 1
     from accounts import settle_accounts
+    from shortcuts import take_shortcuts
 
     asyncio.run(settle_accounts(job["workspace"], job["users"]))
+    take_shortcuts()
     _start_worker()
     _serve(listener, lambda url: reply({"url": url}))
     return 0
