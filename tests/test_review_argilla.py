@@ -136,6 +136,18 @@ def test_reviews_that_were_taken_back_are_named_and_deleted_ones_are_not(
     assert tool.pull().retracted == {by_ann[1]}
 
 
+def test_a_review_stands_though_another_copy_of_its_item_is_discarded(
+    server: Server, tool: ArgillaTool
+) -> None:
+    owner, ann = Person(server, "owner"), Person(server, "ann")
+    for n_wanted, status in ((1, "submitted"), (2, "discarded")):
+        tool.push(queue(item(0, n_wanted=n_wanted)))
+        [record] = owner.records(f"review-{n_wanted}").values()
+        ann.answer(record, status, **GOOD)
+    pulled = tool.pull()
+    assert (pulled.reviews.height, pulled.retracted) == (1, frozenset())
+
+
 def test_records_are_prefilled_with_what_the_pipeline_believes(
     server: Server, tool: ArgillaTool
 ) -> None:

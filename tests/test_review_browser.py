@@ -201,7 +201,7 @@ def test_tex_and_code_stand_out_and_prices_do_not(
 ) -> None:
     steps = [
         "$x^2$ is \\(y\\)",
-        "it costs $5 and $7, or $5 to $7",
+        "it costs $5 and $7, or $5/$7",
         "\\[\na\n\\] or $$b$$",
         "no $ sign $",
     ]

@@ -98,7 +98,7 @@ def test_webhooks_hear_of_records_that_are_pushed(review_server: Server):
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Listener) as listener:

@@ -93,7 +93,8 @@ def review_queue(
     decisions: pl.DataFrame,
 ) -> _Table:
     """The traces on which a minute of a person changes most labels, best first."""
-    temperature = recalibrate(trace_labels, decisions).temperature
+    calibration = recalibrate(trace_labels, decisions)
+    temperature = calibration.temperature if calibration.is_better else 1.0
     frame = make_queue(
         kept(traces, rejected_traces),
         *(step_labels, trace_labels, critiques, tags, code_thoughts, corrections),

@@ -70,11 +70,13 @@ class JsonlTool:
             ReviewError: it cannot be read or copied.
         """
         try:
-            content = path.read_bytes()
-            kept = next((p for p in self._filled() if p.read_bytes() == content), None)
+            content, name = path.read_bytes(), path.with_suffix(".jsonl").name
+            # Two people may say the same to the letter; only their files' names differ.
+            taken = (p for p in self._filled() if p.name == name and p.read_bytes() == content)
+            kept = next(taken, None)
             if kept is None:
                 number = 1 + max((int(p.parent.name) for p in self._filled()), default=0)
-                kept = self.folder / _FILLED / f"{number:04}" / path.with_suffix(".jsonl").name
+                kept = self.folder / _FILLED / f"{number:04}" / name
                 kept.parent.mkdir(parents=True)
                 shutil.copy2(path, kept)
         except OSError as error:
