@@ -38,7 +38,7 @@ $(CONSUMERS): $(READY) tests/consumers.py
 # Argilla's server has an environment of its own; here only tests need it.
 $(ARGILLA): $(READY) datagen/review/server/install.py datagen/review/server/constraints.txt
 	DATAGEN_ARGILLA_VENV=$(CURDIR)/$(VENV)/argilla \
-	  $(BIN)/python -m datagen.review.server.install --quiet $(PIP_ARGS)
+	  $(BIN)/python -m datagen.review.server --quiet $(PIP_ARGS)
 	@touch $@
 
 # The page of the review is tried in a browser; without one those tests are skipped, and say so.

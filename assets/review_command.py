@@ -17,7 +17,7 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from assets.workspace import Workspace
     from datagen.review.server import Server
-    from datagen.review.tool import Problem, Pushed
+    from datagen.review.tools.protocol import Problem, Pushed
 
 console = Console()
 
@@ -136,7 +136,7 @@ def status(out: Path) -> None:
 def export(folder: Path | None, out: Path, config: Path | None) -> None:
     """Write the queue and empty forms for seeds into JSONL files, to be sent to people."""
     from assets.console import read_table
-    from datagen.review.jsonl_tool import JsonlTool
+    from datagen.review.tools.jsonl.tool import JsonlTool
 
     settings = _workspace(out, config).settings.review
     folder = folder or out / "review"
@@ -161,7 +161,7 @@ def import_(files: tuple[Path, ...], out: Path, config: Path | None) -> None:
 
     Rows that cannot be read are named with their line, and the exit status is 1; the others count.
     """
-    from datagen.review.jsonl_tool import JsonlTool
+    from datagen.review.tools.jsonl.tool import JsonlTool
 
     tool = JsonlTool(_workspace(out, config).review_path)
     problems: list[Problem] = []

@@ -13,7 +13,7 @@ import polars as pl
 from assets.graph.review import reviews
 from assets.parquet_io import earlier_table
 from assets.workspace import Workspace
-from datagen.review.collecting import collect_reviews
+from datagen.review.tools.collecting import collect_reviews
 
 DEPENDS_ON_REVIEWS: Final = dg.AssetSelection.assets(reviews).downstream()
 """Reviews and what is made of them; nothing of it asks a language model."""

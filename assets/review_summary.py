@@ -9,8 +9,8 @@ from rich.text import Text
 
 from assets.console import read_table
 from assets.parquet_io import earlier_table
-from datagen.review.apply import count_changes
-from datagen.review.quality import measure_reviews
+from datagen.review.decide.apply import count_changes
+from datagen.review.decide.quality import measure_reviews
 
 
 def review_summary(out: Path) -> RenderableType:

@@ -12,9 +12,9 @@ from datagen.config import BUNDLED, NONE, Settings, load_settings
 from datagen.engines.protocol import Engine
 from datagen.engines.registry import open_team
 from datagen.reasoner.bundle import CODE_SEEDS, SEEDS
-from datagen.review.jsonl_tool import JsonlTool
-from datagen.review.opening import open_tool
-from datagen.review.tool import ReviewTool
+from datagen.review.tools.jsonl.tool import JsonlTool
+from datagen.review.tools.opening import open_tool
+from datagen.review.tools.protocol import ReviewTool
 from datagen.verify.sandbox import Sandbox, default_sandbox
 
 OUT_VARIABLE = "DATAGEN_OUT"

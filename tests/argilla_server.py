@@ -25,7 +25,7 @@ def server_environment() -> Path:
     if wrong := problem(venv):
         pytest.skip(
             f"{wrong}; make one with `{VENV_VARIABLE}={_BESIDE} python -m "
-            f"datagen.review.server.install`, or name one in {VENV_VARIABLE}"
+            f"datagen.review.server`, or name one in {VENV_VARIABLE}"
         )
     return venv
 

@@ -132,7 +132,9 @@ def test_a_table_that_breaks_its_contract_is_not_stored(tmp_path: Path):
 @pytest.mark.slow
 def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
     settings = tmp_path / "datagen.toml"
-    settings.write_text("[seeds]\nlimit = 2\n[search]\nn_simulations = 1\nn_root_rollouts = 2\n")
+    settings.write_text(
+        "[seeds]\nlimit = 2\n[code]\nlimit = 2\n[search]\nn_simulations = 1\nn_root_rollouts = 2\n"
+    )
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(tmp_path),

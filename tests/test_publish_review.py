@@ -19,8 +19,8 @@ from datagen.errors import ConfigError, PublishError
 from datagen.publish import Check, Review, check_repository, curation, read_manifest
 from datagen.publish.manifest import MANIFEST
 from datagen.publish.transfer.target import publish
-from datagen.review.apply import apply_decisions
-from datagen.review.quality import measure_reviews
+from datagen.review.decide.apply import apply_decisions
+from datagen.review.decide.quality import measure_reviews
 from schemas import Decision, StepLabel, Tag, TraceLabel
 from tests.published_rows import ALL, TABLES, card_of, contents, readme, tag, write
 

@@ -13,10 +13,10 @@ from review_items import CODE, CORRECTION, item, queue
 from review_people import Person
 
 from datagen.errors import ReviewError
-from datagen.review import questions
-from datagen.review.argilla_tool import ArgillaTool
 from datagen.review.server import Server
-from datagen.review.tool import Pushed
+from datagen.review.tools import questions
+from datagen.review.tools.argilla.tool import ArgillaTool
+from datagen.review.tools.protocol import Pushed
 
 pytestmark = pytest.mark.slow
 
@@ -233,7 +233,7 @@ def test_a_record_deleted_in_between_is_pushed_again(server: Server, tool: Argil
 def test_records_deleted_while_they_are_read_hide_no_others(
     server: Server, tool: ArgillaTool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datagen.review.argilla_connection._PAGE", 5)
+    monkeypatch.setattr("datagen.review.tools.argilla.connection._PAGE", 5)
     tool.push(queue(*(item(idx) for idx in range(20))))
     owner, ann = Person(server, "owner"), Person(server, "ann")
     records = owner.records("review-1")
@@ -369,7 +369,7 @@ def test_url_and_key_are_taken_from_the_environment(
 def test_a_missing_sdk_is_named_with_the_fix() -> None:
     code = (
         "import sys; sys.modules['argilla'] = None\n"
-        "from datagen.review.argilla_tool import ArgillaTool\n"
+        "from datagen.review.tools.argilla.tool import ArgillaTool\n"
         "ArgillaTool(url='http://127.0.0.1:1', key='k')"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -378,7 +378,7 @@ def test_a_missing_sdk_is_named_with_the_fix() -> None:
 
 def test_the_sdk_is_not_imported_before_it_is_needed() -> None:
     code = (
-        "import sys, datagen.review.argilla_tool, datagen.review.jsonl_tool\n"
+        "import sys, datagen.review.tools.argilla.tool, datagen.review.tools.jsonl.tool\n"
         "assert not {'argilla', 'httpx'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -396,7 +396,7 @@ def test_answers_in_another_order_are_no_other_question(
 ) -> None:
     order = [*map(str, range(10, 41)), "none", "unsure", *map(str, range(1, 10))]
     with monkeypatch.context() as older:
-        older.setattr("datagen.review.questions.step_choices", lambda _: order)
+        older.setattr("datagen.review.tools.questions.step_choices", lambda _: order)
         tool.push(queue(item()))
     assert tool.push(queue(item(), item(1))).n_new == 1
 
@@ -406,8 +406,8 @@ def test_guidelines_template_and_questions_are_brought_up_to_date(
 ) -> None:
     tool.push(queue(item()))
     monkeypatch.setitem(questions.TITLES, "comment", "What else?")
-    monkeypatch.setattr("datagen.review.argilla_forms.guidelines", lambda: "# New\n")
-    monkeypatch.setattr("datagen.review.argilla_forms.template", lambda: "<p>new</p>")
+    monkeypatch.setattr("datagen.review.tools.argilla.forms.guidelines", lambda: "# New\n")
+    monkeypatch.setattr("datagen.review.tools.argilla.forms.template", lambda: "<p>new</p>")
     tool.push(queue(item(), item(1)))
     owner = Person(server, "owner")
     path = f"/datasets/{owner.datasets()['review-1']}"
@@ -437,7 +437,7 @@ def test_people_author_seeds(server: Server, tool: ArgillaTool) -> None:
     pulled = tool.pull_seeds()
     [row] = pulled.rows
     assert {name: row[name] for name in seed} == seed
-    assert (row["source"], row["meta"]["author"]) == ("argilla:ann", "ann")
+    assert (row["source"], row["meta"]["author"]) == ("argilla", "ann")
     assert pulled.retracted == {f"argilla-{draft['id']}"}
     assert tool.pull_seeds() == pulled
     assert tool.offer_seeds(2) == 2  # one is written, one begun

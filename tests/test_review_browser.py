@@ -14,8 +14,8 @@ from argilla_server import review_server  # noqa: F401
 from review_items import CODE, CORRECTION, item, queue
 from review_people import Person
 
-from datagen.review.argilla_tool import ArgillaTool
 from datagen.review.server import Server
+from datagen.review.tools.argilla.tool import ArgillaTool
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -270,4 +270,4 @@ def test_a_seed_is_authored(page: Any, tool: ArgillaTool, server: Server) -> Non
         time.sleep(0.2)
     [row] = pulled.rows
     assert (row["question"], row["thought"], row["answer"]) == ("2+2?", thought, "4")
-    assert row["source"] == "argilla:ann"
+    assert row["source"] == "argilla"

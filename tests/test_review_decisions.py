@@ -19,18 +19,18 @@ from datagen.export import (
 from datagen.export.pits import first_pits
 from datagen.factors.tagging import with_tags
 from datagen.labels.calibration import calibration
-from datagen.review.adjudicate import adjudicate
-from datagen.review.apply import (
+from datagen.review.ask.belief import heated
+from datagen.review.ask.queue import QueueConfig, make_queue
+from datagen.review.decide.adjudicate import adjudicate
+from datagen.review.decide.apply import (
     apply_decisions,
     correct_tags,
     count_changes,
     decided_by_people,
     without_refuted,
 )
-from datagen.review.belief import heated
-from datagen.review.quality import krippendorff_alpha, measure_annotators, measure_reviews
-from datagen.review.queue import QueueConfig, make_queue
-from datagen.review.recalibrate import Recalibration, recalibrate, recalibrated
+from datagen.review.decide.quality import krippendorff_alpha, measure_annotators, measure_reviews
+from datagen.review.decide.recalibrate import Recalibration, recalibrate, recalibrated
 from schemas import Correction, Decision, Question, Tag
 
 UNSURE = [0.2, 0.3, 0.2, 0.2, 0.1]
@@ -653,7 +653,8 @@ def test_published_labels_change_where_people_decided_and_nowhere_else() -> None
 
 def test_nothing_heavy_is_imported_for_decisions() -> None:
     code = (
-        "import sys, datagen.review.recalibrate, datagen.review.quality, datagen.review.queue; "
+        "import sys, datagen.review.ask.queue; "
+        "from datagen.review.decide import quality, recalibrate; "
         "assert not {'torch', 'sklearn', 'krippendorff'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -7,8 +7,8 @@ import pytest
 from review_items import item, queue
 
 from datagen.errors import ReviewError
-from datagen.review.jsonl_tool import JsonlTool
-from datagen.review.tool import Pushed, ReviewTool
+from datagen.review.tools.jsonl.tool import JsonlTool
+from datagen.review.tools.protocol import Pushed, ReviewTool
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -110,6 +110,14 @@ def test_a_file_that_is_taken_twice_counts_once(tool: JsonlTool, tmp_path: Path)
     tool.take(path)
     assert tool.watermark() == mark
     assert tool.pull().reviews.height == 1
+
+
+def test_two_people_who_say_the_same_to_the_letter_are_two(tool: JsonlTool, tmp_path: Path) -> None:
+    path = answer(tool, tmp_path / "ann.jsonl", {0: GOOD})
+    (tmp_path / "bob.jsonl").write_bytes(path.read_bytes())
+    tool.take(path)
+    tool.take(tmp_path / "bob.jsonl")
+    assert tool.pull().reviews["annotator"].to_list() == ["ann", "bob"]
 
 
 def test_a_second_file_by_the_same_person_adds_to_the_first(
@@ -238,7 +246,7 @@ def test_seeds_are_authored_in_forms(tool: JsonlTool, tmp_path: Path) -> None:
     assert tool.take(filled(tmp_path / "ann.jsonl", [header, form, other])).problems == ()
     pulled = tool.pull_seeds()
     [row] = pulled.rows
-    assert (row["question"], row["source"], row["meta"]["author"]) == ("2+2?", "jsonl:ann", "ann")
+    assert (row["question"], row["source"], row["meta"]["author"]) == ("2+2?", "jsonl", "ann")
     [problem] = pulled.problems
     assert problem.reason == "thought, answer is not answered"
     assert tool.pull_seeds() == pulled

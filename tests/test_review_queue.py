@@ -8,10 +8,10 @@ import pytest
 from review_tables import LONG, Row, Tables, critique, review, reviews, trace, trace_label
 
 from datagen.errors import ConfigError
-from datagen.review.adjudicate import adjudicate
-from datagen.review.apply import settled
-from datagen.review.belief import believe
-from datagen.review.queue import QueueConfig, in_random_order, make_queue
+from datagen.review.ask.belief import believe
+from datagen.review.ask.queue import QueueConfig, in_random_order, make_queue
+from datagen.review.decide.adjudicate import adjudicate
+from datagen.review.decide.apply import settled
 from schemas import CodeThought, Correction, Decision, StepLabel, Tag, Trace
 
 SURE = [0.01, 0.95, 0.02, 0.01, 0.01]

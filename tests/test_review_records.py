@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from review_items import CODE, CORRECTION, item
 
-from datagen.review import questions
-from datagen.review.answers import latest, read_answers, review_id
-from datagen.review.argilla_forms import page
-from datagen.review.authoring import Written, new_form_ids, seeds_of
-from datagen.review.records import (
+from datagen.review.tools import questions
+from datagen.review.tools.answers import latest, read_answers, review_id
+from datagen.review.tools.argilla.forms import page
+from datagen.review.tools.authoring import Written, new_form_ids, seeds_of
+from datagen.review.tools.protocol import PulledSeeds
+from datagen.review.tools.records import (
     digest_of,
     field_of,
     guidelines,
@@ -18,7 +19,6 @@ from datagen.review.records import (
     template,
     view_of,
 )
-from datagen.review.tool import PulledSeeds
 from datagen.seeds import read_seeds
 
 HOSTILE = (
@@ -206,10 +206,10 @@ def test_the_reader_of_seeds_takes_every_authored_seed(tmp_path: Path) -> None:
     batch = read_seeds(str(path), license="our own")
     assert batch.quarantine.is_empty()
     assert batch.seeds.select("seed_id", "source", "license").rows() == [
-        ("argilla-a0", "argilla:ann", "our own"),
+        ("argilla-a0", "argilla", "our own"),
         ("argilla-a1", "GSM8K", "MIT"),
         ("argilla-a2", "a book", "unknown"),
-        ("argilla-a3", "argilla:ann", "CC0-1.0"),
+        ("argilla-a3", "argilla", "CC0-1.0"),
     ]
     assert {name: batch.seeds[name][0] for name in SEED} == SEED
     assert batch.seeds["steps"][0].to_list() == ["I add.\n", "2+2=4"]

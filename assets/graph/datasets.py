@@ -24,7 +24,7 @@ from datagen.export import (
 )
 from datagen.export.sft import Form
 from datagen.factors.tagging import with_tags
-from datagen.review.apply import decided_by_people, without_refuted
+from datagen.review.decide.apply import decided_by_people, without_refuted
 
 
 @dg.asset(group_name="datasets")

@@ -20,7 +20,7 @@ from datagen.publish import (
 )
 from datagen.publish.review import Review
 from datagen.publish.transfer.target import parse_target, publish
-from datagen.review.quality import measure_reviews
+from datagen.review.decide.quality import measure_reviews
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "

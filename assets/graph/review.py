@@ -14,12 +14,17 @@ from assets.metadata import counts, described
 from assets.parquet_io import earlier_table
 from assets.workspace import Workspace
 from datagen.curate import kept
-from datagen.review.adjudicate import adjudicate
-from datagen.review.apply import apply_decisions, correct_tags, count_changes, without_refuted
-from datagen.review.collecting import collect_reviews
-from datagen.review.quality import measure_annotators, measure_reviews
-from datagen.review.queue import make_queue
-from datagen.review.recalibrate import recalibrate, recalibrated
+from datagen.review.ask.queue import make_queue
+from datagen.review.decide.adjudicate import adjudicate
+from datagen.review.decide.apply import (
+    apply_decisions,
+    correct_tags,
+    count_changes,
+    without_refuted,
+)
+from datagen.review.decide.quality import measure_annotators, measure_reviews
+from datagen.review.decide.recalibrate import recalibrate, recalibrated
+from datagen.review.tools.collecting import collect_reviews
 
 _Table = dg.Output[pl.DataFrame]
 

@@ -8,7 +8,7 @@ from assets.workspace import Workspace
 from datagen.curate import curate_seeds
 from datagen.curate.benchmarks import read_benchmarks
 from datagen.errors import ReviewError
-from datagen.review.collecting import keep_seeds
+from datagen.review.tools.collecting import keep_seeds
 from datagen.rubrics import refuse_unscorable
 from datagen.seeds import read_seeds, refuse_shared_ids
 from datagen.seeds.code import read_code_seeds

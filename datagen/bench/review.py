@@ -24,11 +24,11 @@ from datagen.journal import Journal
 from datagen.measure import pick_traces
 from datagen.reasoner.oracle import first_error
 from datagen.reasoner.world import MAX_EVENTS, MIN_EVENTS, Problem, draw_problem
-from datagen.review.adjudicate import adjudicate
-from datagen.review.apply import apply_decisions, count_changes
-from datagen.review.quality import measure_reviews
-from datagen.review.queue import QueueConfig, make_queue
-from datagen.review.recalibrate import recalibrate
+from datagen.review.ask.queue import QueueConfig, make_queue
+from datagen.review.decide.adjudicate import adjudicate
+from datagen.review.decide.apply import apply_decisions, count_changes
+from datagen.review.decide.quality import measure_reviews
+from datagen.review.decide.recalibrate import recalibrate
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.rows import trace_of
 from schemas import CodeThought, Correction, Prefix, Review, Seed, Tag

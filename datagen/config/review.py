@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from datagen.config.section import Section
-from datagen.review.queue import QueueConfig
+from datagen.review.ask.queue import QueueConfig
 from schemas import ReviewToolName
 
 
@@ -48,7 +48,7 @@ class ReviewSettings(Section):
         return self
 
     def queue_config(self, *, temperature: float) -> QueueConfig:
-        """As :func:`~datagen.review.queue.make_queue` takes it."""
+        """As :func:`~datagen.review.ask.queue.make_queue` takes it."""
         return QueueConfig(
             n_items=self.n_items,
             random_share=self.random_share,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from datagen.review.quality import ReviewQuality
+    from datagen.review.decide.quality import ReviewQuality
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Makes the environment of Argilla's server: ``python -m datagen.review.server.install``.
+"""Makes the environment of Argilla's server: ``python -m datagen.review.server``.
 
 The server and this project need the same libraries in different versions, so it has a virtual
 environment of its own. ``constraints.txt`` beside this file pins all that goes into it: the server
@@ -118,7 +118,3 @@ def main(pip_arguments: Sequence[str]) -> int:
         return 1
     print(f"argilla-server {SERVER_VERSION} is installed in {venv}.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

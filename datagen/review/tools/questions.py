@@ -1,8 +1,8 @@
 """What people are asked of a trace: the same questions in every tool.
 
 The surprising fact: people count steps from 1 and tables count from 0. The shift happens in
-:mod:`datagen.review.records` on the way out and in :mod:`datagen.review.answers` on the way back,
-and nowhere else.
+:mod:`datagen.review.tools.records` on the way out and in :mod:`datagen.review.tools.answers` on the
+way back, and nowhere else.
 """
 
 from typing import Final

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from datagen.review import argilla_forms, authoring, questions
-from datagen.review.argilla_connection import ArgillaConnection
-from datagen.review.argilla_datasets import make_dataset, make_workspace
-from datagen.review.argilla_records import (
+from datagen.review.tools import authoring, questions
+from datagen.review.tools.argilla import forms as argilla_forms
+from datagen.review.tools.argilla.connection import ArgillaConnection
+from datagen.review.tools.argilla.datasets import make_dataset, make_workspace
+from datagen.review.tools.argilla.records import (
     Held,
     Response,
     held_records,
@@ -24,9 +25,9 @@ from datagen.review.argilla_records import (
     send,
     withdraw,
 )
-from datagen.review.argilla_reviews import reviews_of
-from datagen.review.records import Item, digest_of
-from datagen.review.tool import Pulled, PulledSeeds, Pushed
+from datagen.review.tools.argilla.reviews import reviews_of
+from datagen.review.tools.protocol import Pulled, PulledSeeds, Pushed
+from datagen.review.tools.records import Item, digest_of
 from schemas.review_queue import ReviewItem
 from schemas.reviews import ReviewToolName
 
@@ -41,7 +42,7 @@ class _Place:
 
 
 class ArgillaTool:
-    """The review tool Argilla; see :class:`datagen.review.tool.ReviewTool`."""
+    """The review tool Argilla; see :class:`datagen.review.tools.protocol.ReviewTool`."""
 
     name: ClassVar[ReviewToolName] = "argilla"
 
@@ -86,7 +87,7 @@ class ArgillaTool:
         self._seeds = _Place(workspace, authoring.DATASET, 1)
 
     def push(self, items: pl.DataFrame) -> Pushed:
-        """See :meth:`datagen.review.tool.ReviewTool.push`."""
+        """See :meth:`~datagen.review.tools.protocol.ReviewTool.push`."""
         wanted: dict[_Place, dict[str, Item]] = {}
         n_too_long = 0
         for item in ReviewItem.validate(items).sort("rank").iter_rows(named=True):
@@ -124,13 +125,13 @@ class ArgillaTool:
         return Pushed(n_new, n_updated, n_same, n_withdrawn, n_too_long)
 
     def pull(self) -> Pulled:
-        """See :meth:`datagen.review.tool.ReviewTool.pull`."""
+        """See :meth:`~datagen.review.tools.protocol.ReviewTool.pull`."""
         with self._connection.errors("pulling reviews"):
             found = self._responses(self._existing())
         return reviews_of(found, tool=self.name)
 
     def withdraw(self, item_ids: Collection[str]) -> int:
-        """See :meth:`datagen.review.tool.ReviewTool.withdraw`."""
+        """See :meth:`~datagen.review.tools.protocol.ReviewTool.withdraw`."""
         ids = set(item_ids)
         n_withdrawn = 0
         with self._connection.errors("withdrawing items"):
@@ -141,7 +142,7 @@ class ArgillaTool:
         return n_withdrawn
 
     def offer_seeds(self, n_open: int) -> int:
-        """See :meth:`datagen.review.tool.ReviewTool.offer_seeds`."""
+        """See :meth:`~datagen.review.tools.protocol.ReviewTool.offer_seeds`."""
         sdk = self._connection.sdk
         with self._connection.errors("offering forms for seeds"):
             dataset = self._make(self._seeds, argilla_forms.seed_settings(sdk))
@@ -155,7 +156,7 @@ class ArgillaTool:
             return sum(send(self._connection, dataset, forms))
 
     def pull_seeds(self) -> PulledSeeds:
-        """See :meth:`datagen.review.tool.ReviewTool.pull_seeds`."""
+        """See :meth:`~datagen.review.tools.protocol.ReviewTool.pull_seeds`."""
         with self._connection.errors("pulling seeds"):
             dataset_id = self._find(self._seeds)
             found = self._responses({self._seeds: dataset_id} if dataset_id else {})
@@ -171,7 +172,7 @@ class ArgillaTool:
         return authoring.seeds_of(written, tool=self.name)
 
     def watermark(self) -> str:
-        """See :meth:`datagen.review.tool.ReviewTool.watermark`; drafts move it as well."""
+        """See :meth:`~datagen.review.tools.protocol.ReviewTool.watermark`; drafts move it."""
         with self._connection.errors("looking for new reviews"):
             marks: list[str] = []
             for name in (self._workspace, self._disputes.workspace):

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
-from datagen.review import authoring, questions
-from datagen.review.records import Item, guidelines, suggestions_of, view_of
+from datagen.review.tools import authoring, questions
+from datagen.review.tools.records import Item, guidelines, suggestions_of, view_of
 from schemas.reviews import ANSWER_VERDICTS
 
 _STATUSES: Final = ("submitted", "draft", "discarded")

@@ -7,7 +7,7 @@ settle it either, nobody can tell, and no further minute is spent on it.
 
 import polars as pl
 
-from datagen.review.evidence import in_words
+from datagen.review.ask.evidence import in_words
 from schemas import Decision, Review
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from datagen.review.tool import Problem, PulledSeeds
+from datagen.review.tools.protocol import Problem, PulledSeeds
 from datagen.seeds.checks import Defaults, seed_row
 from datagen.seeds.refusals import Refused
 
@@ -141,7 +141,8 @@ def seeds_of(written: Iterable[Written], *, tool: str) -> PulledSeeds:
         row: dict[str, Any] = {
             "seed_id": seed_id,
             **{name: given[name] for name in (QUESTION, THOUGHT, ANSWER)},
-            SOURCE: given[SOURCE] or f"{tool}:{form.author}",
+            # Sources are published; who wrote what stays in ``meta``, which is not.
+            SOURCE: given[SOURCE] or tool,
             "meta": {"author": form.author, "written_at": form.moment},
         }
         if given[SOURCE] or given[LICENSE]:  # else it is the team's own, which sets the licence

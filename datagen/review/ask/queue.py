@@ -1,8 +1,8 @@
 """The review queue: the traces on which a minute of a person changes most labels.
 
 A trace is worth the labels that a review is expected to change, per step that must be read
-(:mod:`datagen.review.belief`). The surprising fact: a part of the queue is not chosen by worth at
-all. The random slice is a prefix of one fixed order by hash, so that all its decisions, whenever
+(:mod:`datagen.review.ask.belief`). The surprising fact: a part of the queue is not chosen by worth
+at all. The random slice is a prefix of one fixed order by hash, so that all its decisions, whenever
 and for whatever reason they were made, are together an unbiased sample of the traces; and traps,
 whose first error is known for sure, measure the reviewers and change nothing.
 
@@ -18,10 +18,10 @@ from typing import Final
 import polars as pl
 
 from datagen.errors import ConfigError
-from datagen.review.belief import believe
-from datagen.review.candidates import candidates
-from datagen.review.questions import MAX_STEPS
-from datagen.review.standing import awaiting
+from datagen.review.ask.belief import believe
+from datagen.review.ask.candidates import candidates
+from datagen.review.ask.standing import awaiting
+from datagen.review.tools.questions import MAX_STEPS
 from schemas import ReviewItem
 
 _DISPUTE: Final = "dispute"
@@ -40,7 +40,7 @@ class QueueConfig:
         trap_share: part of them whose first error is known; more if chance chooses more of those.
         n_annotators: people who should look at each trace; a dispute wants one more.
         temperature: of the beliefs about first errors, from
-            :func:`~datagen.review.recalibrate.recalibrate`; above 1 they are less sure.
+            :func:`~datagen.review.decide.recalibrate.recalibrate`; above 1 they are less sure.
         max_steps: of a trace that people are asked about. The random sample is one of the traces
             that are no longer than this.
     """
@@ -86,11 +86,11 @@ def make_queue(
 
     The random sample stays unbiased although begun traces come first. A trace is of the sample if
     its place in the fixed order lies before the first one that awaits reviews
-    (:func:`~datagen.review.adjudicate.adjudicate`); its value, its reason and who has begun it have
-    no say in that. For it to hold, the queue must have every undecided trace up to the last one
-    that it calls random. So the prefix is drawn from all undecided traces, begun or not, and where
-    begun ones leave too little room it is cut short, and never thinned out. What nobody can tell,
-    and traces that are too long, are not in the sample: it speaks for the others.
+    (:func:`~datagen.review.decide.adjudicate.adjudicate`); its value, its reason and who has begun
+    it have no say in that. For it to hold, the queue must have every undecided trace up to the last
+    one that it calls random. So the prefix is drawn from all undecided traces, begun or not, and
+    where begun ones leave too little room it is cut short, and never thinned out. What nobody can
+    tell, and traces that are too long, are not in the sample: it speaks for the others.
 
     Args:
         traces: table ``traces``; those that were refused should be left out.

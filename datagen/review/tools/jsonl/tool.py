@@ -17,11 +17,12 @@ from typing import Any, ClassVar, Final, cast
 import polars as pl
 
 from datagen.errors import ReviewError
-from datagen.review import authoring, jsonl_rows
-from datagen.review.answers import latest, read_answers, review_id
-from datagen.review.jsonl_rows import Refused
-from datagen.review.records import Item
-from datagen.review.tool import Problem, Pulled, PulledSeeds, Pushed
+from datagen.review.tools import authoring
+from datagen.review.tools.answers import latest, read_answers, review_id
+from datagen.review.tools.jsonl import rows as jsonl_rows
+from datagen.review.tools.jsonl.rows import Refused
+from datagen.review.tools.protocol import Problem, Pulled, PulledSeeds, Pushed
+from datagen.review.tools.records import Item
 from schemas.review_queue import ReviewItem
 from schemas.reviews import Review, ReviewToolName
 
@@ -32,7 +33,7 @@ _FILLED: Final = "filled"
 
 
 class JsonlTool:
-    """The queue as files; see :class:`datagen.review.tool.ReviewTool`."""
+    """The queue as files; see :class:`datagen.review.tools.protocol.ReviewTool`."""
 
     name: ClassVar[ReviewToolName] = "jsonl"
 
@@ -47,7 +48,7 @@ class JsonlTool:
         self._suggest = suggest
 
     def push(self, items: pl.DataFrame) -> Pushed:
-        """See :meth:`datagen.review.tool.ReviewTool.push`; rewrites the files to be sent out."""
+        """See :meth:`datagen.review.tools.protocol.ReviewTool.push`; rewrites what is sent out."""
         wanted = list(ReviewItem.validate(items).sort("rank").iter_rows(named=True))
         before = self._out(_QUEUE) | self._out(_DISPUTES)
         after = {item["item_id"]: self._line(item) for item in wanted}
@@ -84,11 +85,11 @@ class JsonlTool:
         return self._pull([kept])
 
     def pull(self) -> Pulled:
-        """See :meth:`datagen.review.tool.ReviewTool.pull`; refuses rows by file and line."""
+        """See :meth:`datagen.review.tools.protocol.ReviewTool.pull`; refuses row by row."""
         return self._pull(self._filled())
 
     def withdraw(self, item_ids: Collection[str]) -> int:
-        """See :meth:`datagen.review.tool.ReviewTool.withdraw`; copies that are out stay out."""
+        """See :meth:`datagen.review.tools.protocol.ReviewTool.withdraw`; copies stay out."""
         n_withdrawn = 0
         answered = {row["item_id"] for row in self.pull().reviews.iter_rows(named=True)}
         for name in (_QUEUE, _DISPUTES):
@@ -100,7 +101,7 @@ class JsonlTool:
         return n_withdrawn
 
     def offer_seeds(self, n_open: int) -> int:
-        """See :meth:`datagen.review.tool.ReviewTool.offer_seeds`."""
+        """See :meth:`datagen.review.tools.protocol.ReviewTool.offer_seeds`."""
         out = self._out(_SEEDS)
         returned = {row["form_id"] for row, _, _ in self._rows("form_id", self._filled(), [])}
         still_open = [form_id for form_id in out if form_id not in returned]
@@ -109,7 +110,7 @@ class JsonlTool:
         return len(new)
 
     def pull_seeds(self) -> PulledSeeds:
-        """See :meth:`datagen.review.tool.ReviewTool.pull_seeds`."""
+        """See :meth:`datagen.review.tools.protocol.ReviewTool.pull_seeds`."""
         problems: list[Problem] = []
         written: list[authoring.Written] = []
         for row, where, path in self._rows("form_id", self._filled(), problems):
@@ -127,7 +128,7 @@ class JsonlTool:
         return PulledSeeds(seeds.rows, (*problems, *seeds.problems), seeds.retracted)
 
     def watermark(self) -> str:
-        """See :meth:`datagen.review.tool.ReviewTool.watermark`."""
+        """See :meth:`datagen.review.tools.protocol.ReviewTool.watermark`."""
         stats = ((path, path.stat()) for path in self._filled())
         return " ".join(
             f"{path.relative_to(self.folder)}:{stat.st_size}:{stat.st_mtime_ns}"

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 import polars as pl
 
 from datagen.errors import ConfigError
-from datagen.review.queue import in_random_order
-from datagen.review.standing import last_words
+from datagen.review.ask.queue import in_random_order
+from datagen.review.ask.standing import last_words
 from schemas import DecidedBy, Decision
 
 Choice = TypeVar("Choice")

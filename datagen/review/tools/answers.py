@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 from datagen.factors.taxonomy import Factor
-from datagen.review.questions import (
+from datagen.review.tools.questions import (
     COMMENT,
     CORRECTED,
     FACTORS,
@@ -51,7 +51,7 @@ class Answers:
 
 
 def read_answers(given: Mapping[str, Any], *, n_steps: int) -> Answers:
-    """Read the answers to the questions of :mod:`datagen.review.questions`, keyed by question.
+    """Read answers to the questions of :mod:`datagen.review.tools.questions`, keyed by question.
 
     Args:
         given: the answers; one that is missing, null or empty is not answered.

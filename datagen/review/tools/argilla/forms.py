@@ -1,14 +1,14 @@
 """What Argilla's datasets look like: their field, their questions, their guidelines.
 
 The surprising fact: a trace has one field, which draws everything. Further text fields would bring
-raw text into the script of the page (see :mod:`datagen.review.records`).
+raw text into the script of the page (see :mod:`datagen.review.tools.records`).
 """
 
 import re
 from typing import Any, Final
 
-from datagen.review import authoring, questions
-from datagen.review.records import guidelines, template
+from datagen.review.tools import authoring, questions
+from datagen.review.tools.records import guidelines, template
 from schemas.review_queue import REVIEW_KINDS
 from schemas.reviews import ANSWER_VERDICTS
 

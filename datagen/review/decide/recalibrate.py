@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from datagen.review.belief import Floats, heated
+from datagen.review.ask.belief import Floats, heated
 from schemas import StepLabel, TraceLabel
 
 _HEATS: Final = np.geomspace(0.25, 8.0, 41)

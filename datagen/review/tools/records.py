@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from datagen.factors.taxonomy import Factor
-from datagen.review.questions import FACTORS, FIRST_WRONG, NONE, VERDICT
+from datagen.review.tools.questions import FACTORS, FIRST_WRONG, NONE, VERDICT
 from datagen.show.styles import FAMILY
 
 Item = Mapping[str, Any]
@@ -108,4 +108,4 @@ _KNOWN: Final = frozenset(factor.value for factor in Factor)
 
 
 def _packaged(name: str) -> str:
-    return files("datagen.review").joinpath(name).read_text(encoding="utf-8")
+    return files("datagen.review.tools").joinpath(name).read_text(encoding="utf-8")

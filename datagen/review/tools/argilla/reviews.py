@@ -8,9 +8,9 @@ that were submitted the later one counts, and one that was submitted counts agai
 from collections.abc import Iterable
 from typing import Any
 
-from datagen.review.answers import latest, read_answers, review_id
-from datagen.review.argilla_records import Response
-from datagen.review.tool import Problem, Pulled
+from datagen.review.tools.answers import latest, read_answers, review_id
+from datagen.review.tools.argilla.records import Response
+from datagen.review.tools.protocol import Problem, Pulled
 from schemas.reviews import Review
 
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from datagen.review.jsonl_tool import JsonlTool
-from datagen.review.tool import ReviewTool
+from datagen.review.tools.jsonl.tool import JsonlTool
+from datagen.review.tools.protocol import ReviewTool
 from schemas import ReviewToolName
 
 
@@ -36,7 +36,7 @@ def open_tool(
     """
     if name == "jsonl":
         return JsonlTool(folder, suggest=suggest)
-    from datagen.review.argilla_tool import ArgillaTool
+    from datagen.review.tools.argilla.tool import ArgillaTool
 
     url, key = _own_server()
     return ArgillaTool(url=url, key=key, workspace=workspace, seniors=seniors, suggest=suggest)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from datagen.review.argilla_connection import ArgillaConnection
-from datagen.review.argilla_forms import FIELD
-from datagen.review.records import Item, digest_of, field_of, suggestions_of
+from datagen.review.tools.argilla.connection import ArgillaConnection
+from datagen.review.tools.argilla.forms import FIELD
+from datagen.review.tools.records import Item, digest_of, field_of, suggestions_of
 
 BATCH: Final = 100
 """Records sent or deleted at once: a quarter of a second of our server's time."""

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from datagen.errors import ReviewError
-from datagen.review.tool import Problem, PulledSeeds, ReviewTool
+from datagen.review.tools.protocol import Problem, PulledSeeds, ReviewTool
 from schemas import Review
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from datagen.errors import ReviewError
-from datagen.review.argilla_connection import ArgillaConnection
+from datagen.review.tools.argilla.connection import ArgillaConnection
 
 
 def make_workspace(connection: ArgillaConnection, name: str, members: Iterable[str] = ()) -> Any:

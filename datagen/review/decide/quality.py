@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from datagen.labels.monte_carlo import wilson
-from datagen.review.standing import last_words
+from datagen.review.ask.standing import last_words
 from schemas import Annotator
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from datagen.factors.tagging import with_tags
 from datagen.labels.consensus import CHECKER
-from datagen.review.evidence import counts, doubts, words
+from datagen.review.ask.evidence import counts, doubts, words
 
 _PROVEN_MASS: Final = 0.9
 """Least posterior mass of a first error that is proven, to be called known for sure."""

@@ -1,0 +1,1 @@
+"""What follows from what people said: decisions, labels, and how good both are."""

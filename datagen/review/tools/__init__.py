@@ -1,0 +1,1 @@
+"""Where people answer, behind one protocol: Argilla, or plain files."""

@@ -1,0 +1,1 @@
+"""The review tool Argilla; the SDK is imported in one module, ``connection``."""

@@ -1,0 +1,1 @@
+"""The review tool for teams without one: JSONL files."""
