@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -245,6 +246,19 @@ def test_disputes_return_to_the_queue_for_seniors_and_begun_items_stay(
     assert "review-disputes" not in Person(server, "ann").datasets()
 
 
+def test_pushing_by_hand_once_more_changes_nothing(
+    reviewed: dict[str, Any], server: Server
+) -> None:
+    told = ran(
+        command(
+            *(server, "review", "push", "--out", reviewed["out"]),
+            *("--config", reviewed["settings"]),
+        )
+    )
+    assert told.startswith("0 traces are new, 0 shown anew")
+    assert "0 withdrawn" in told
+
+
 def test_what_follows(reviewed: dict[str, Any], server: Server, tmp_path: Path) -> None:
     """A senior settles, somebody retracts, a record is deleted, and the sensor sees it all."""
     out, settings = reviewed["out"], reviewed["settings"]
@@ -347,6 +361,9 @@ def test_files_go_the_same_way(demo_run: Path, tmp_path: Path) -> None:
     wanted = [True] * (len(row["steps"]) - 1) + [False]
     assert after[row["item_id"]] == wanted or row["item_id"] in _traps(out)
     assert {id for id in after if after[id] != before[id]} <= {row["item_id"]}
+    status = ran(command(None, "review", "status", "--out", out))
+    assert re.search(r"reviews +2 +by 2 people", status)
+    assert re.search(r"decided traces +1 ", status)
     (tmp_path / "eve.jsonl").write_text('{"no": "item"}\n')
     done = command(None, "review", "import", tmp_path / "eve.jsonl", "--out", out)
     assert done.returncode == 1
