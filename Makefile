@@ -8,7 +8,8 @@ VLLM := $(VENV)/.vllm
 CONSUMERS := $(VENV)/.consumers
 ARGILLA := $(VENV)/.argilla
 # Files of tests side by side, each on one core: two processes of torch with two threads each crawl.
-PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+  --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fast lint dev clean sandbox browser

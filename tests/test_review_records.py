@@ -49,6 +49,20 @@ def test_code_shows_what_a_run_says_and_corrections_what_each_step_is_for() -> N
     assert {step["role"] for step in view_of(item())["steps"]} == {None}
 
 
+def test_right_programs_and_tests_are_shown_as_code_and_other_answers_as_they_are() -> None:
+    def shown(gold: str) -> str:
+        return view_of({**item(0, **CODE), "gold": gold})["gold"]
+
+    gold = {"entry_point": "f", "tests": "assert f(1) == 2\n", "prelude": "def f(x):\n    return 2"}
+    assert shown(json.dumps(gold)) == (
+        "# a program that is right\ndef f(x):\n    return 2\n\n# what must hold\nassert f(1) == 2"
+    )
+    gold = {"code": "def f(x): ...", "entry_point": "f", "output": "18"}
+    assert shown(json.dumps(gold)).endswith("# what it must return\n18")
+    for plain in ("42", '"a"', "[1, 2]", '{"a": 1}', "{not json", "1/2", ""):
+        assert shown(plain) == plain
+
+
 def test_a_trap_looks_like_any_other_item() -> None:
     trap = item(reason="trap", trap_first_error=2, stratum="known", value=9.0)
     assert field_of(trap) == field_of(item())

@@ -23,6 +23,14 @@ Item = Mapping[str, Any]
 
 _ACTIVE: Final = re.compile("[<>&$#\u2028\u2029]")
 _FAMILIES: Final = {factor.value: family for factor, family in FAMILY.items()}
+_PARTS: Final = {
+    "prelude": "# a program that is right",
+    "code": "# the program",
+    "tests": "# what must hold",
+    "output": "# what it must return",
+}
+"""What the JSON of a right answer about code has, in the order in which it is shown."""
+
 _VERDICTS: Final = {"correct": "right", "wrong": "wrong"}
 
 
@@ -37,7 +45,7 @@ def view_of(item: Item) -> dict[str, Any]:
     return {
         "kind": item["kind"],
         "question": item["question"],
-        "gold": item["gold"],
+        "gold": _readable(item["gold"]),
         "answer": item["answer"],
         "outcome": item["outcome"],
         "steps": [
@@ -63,6 +71,18 @@ def view_of(item: Item) -> dict[str, Any]:
         },
         "before": list(item["decisions_before"]),
     }
+
+
+def _readable(gold: str) -> str:
+    """A right answer as people read it: that of code is JSON of programs and tests."""
+    try:
+        parts = json.loads(gold)
+    except (ValueError, RecursionError):
+        return gold
+    if not isinstance(parts, dict) or not parts.keys() & _PARTS.keys():
+        return gold
+    shown = ((title, str(parts.get(name) or "")) for name, title in _PARTS.items())
+    return "\n\n".join(f"{title}\n{text.strip()}" for title, text in shown if text.strip())
 
 
 def field_of(item: Item) -> dict[str, str]:
