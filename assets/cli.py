@@ -19,6 +19,7 @@ from schemas import ContractError
 try:
     from assets.journal_command import journal
     from assets.publish_command import publish
+    from assets.report_command import report
     from assets.review_command import review
     from datagen.config import Settings, load_settings
     from datagen.seeds import Format
@@ -303,6 +304,7 @@ def bench_review(quick: bool, out: Path, json_path: Path | None) -> None:
 
 cli.add_command(journal)
 cli.add_command(publish)
+cli.add_command(report)
 cli.add_command(review)
 
 

@@ -37,6 +37,8 @@ from datagen.traces.markup import THINK_END
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
 
+pytestmark = pytest.mark.slow
+
 # ---- scores
 
 

@@ -58,6 +58,8 @@ from datagen.verify.sandbox import Sandbox, TestJob, TestReport, configure_defau
 from schemas import CodeSeed
 from tests.sandboxes import open_sandbox
 
+pytestmark = pytest.mark.slow
+
 TINY = Plan(n_functions=3, n_mutations=9, n_rewritten=4, n_sandbox_runs=4)
 CONFIG = BackTranslation(dialect=NATIVE)
 

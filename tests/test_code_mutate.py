@@ -95,6 +95,7 @@ def test_all_claims_of_a_narrated_run_hold(name: str) -> None:
     assert check.steps.count("checked") >= len(told) > 1
 
 
+@pytest.mark.slow
 def test_changed_values_are_found_at_their_step() -> None:
     rng = random.Random(0)
     n_found = n_mutated = 0

@@ -20,6 +20,8 @@ from datagen.factors.labelled import Labelled, read_labelled
 from datagen.factors.taxonomy import Factor
 from datagen.traces.model import Step, Trace
 
+pytestmark = pytest.mark.slow
+
 NOUN = {Factor.PLAN: "plan", Factor.COMPUTE: "sum", Factor.ANSWER: "end"}
 
 

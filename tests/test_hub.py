@@ -25,6 +25,8 @@ from hub_server import HubServer, User
 from datagen.publish import read_manifest
 from datagen.publish.transfer.hub_errors import redacted
 
+pytestmark = pytest.mark.slow
+
 USERS = {
     OWNER: User("ann", orgs=("acme",)),
     READER: User("ann", role="read", orgs=("acme",)),

@@ -32,6 +32,8 @@ from datagen.publish.parquet import sha256_of
 from schemas import BenchmarkCheck, Rejection
 from tests.published_rows import BOTH, LINEAGE, TABLES, contents, readme, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:

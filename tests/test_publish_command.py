@@ -12,6 +12,8 @@ from assets.publish_command import publish as command
 from datagen.errors import PublishError
 from datagen.publish.transfer.target import Target, parse_target, publish
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

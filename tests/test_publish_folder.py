@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datagen.errors import PublishError
-from datagen.publish import repository, swap
+from datagen.publish import Manifest, check_repository, repository, swap
 from datagen.publish.swap import replacing
 from tests.published_rows import TABLES, contents, write
 
@@ -58,7 +58,7 @@ def test_a_link_goes_on_pointing_to_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "foreign",
     [
-        *("notes.txt", ".git/config", "sft/mine.csv", "prm/old/train-0.parquet"),
+        *("notes.txt", ".git/config", "sft/mine.csv", "prm/old/train-0.parquet", "report.html"),
         *("figures/mine.svg", "sft/mine-00000-of-00001.parquet"),
     ],
 )
@@ -70,6 +70,40 @@ def test_a_folder_with_anything_of_somebody_else_is_refused(foreign: str, tmp_pa
     with pytest.raises(PublishError, match=f"holds '{foreign.split('/')[0]}'"):
         write(tmp_path / "repo")
     assert path.read_text() == "mine"
+
+
+def test_further_documents_are_listed_and_replaced_and_not_of_the_digest(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain").manifest
+    texts = iter(["first", "second"])
+    for _ in range(2):
+        told: list[str] = []
+
+        def further(manifest: Manifest, told: list[str] = told) -> dict[str, str]:
+            told.append(manifest.digest)
+            return {"report.html": next(texts)}
+
+        made = write(tmp_path / "repo", further=further)
+        assert told == [made.manifest.digest] == [plain.digest]
+        assert all(check.passed for check in check_repository(made.folder))
+    assert contents(made.folder)["report.html"] == b"second"
+    write(tmp_path / "repo")
+    assert "report.html" not in contents(made.folder)
+
+
+def test_a_further_document_that_was_changed_is_found(tmp_path: Path) -> None:
+    folder = write(tmp_path / "repo", further=lambda _: {"report.html": "text"}).folder
+    (folder / "report.html").write_text("other")
+    [failed] = [check for check in check_repository(folder) if not check.passed]
+    assert (failed.name, failed.detail.split(";")[0]) == ("files", "changed: report.html")
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "datagen.json", "figures", "sft", "a/b.html", "../b.html", ".b", ""]
+)
+def test_a_further_document_needs_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="a further document cannot be called"):
+        write(tmp_path / "repo", further=lambda _: {name: "text"})
+    assert not (tmp_path / "repo").exists()
 
 
 def test_a_card_of_somebody_else_is_refused(tmp_path: Path) -> None:

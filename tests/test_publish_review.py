@@ -24,6 +24,8 @@ from datagen.review.decide.quality import measure_reviews
 from schemas import Decision, StepLabel, Tag, TraceLabel
 from tests.published_rows import ALL, TABLES, card_of, contents, readme, tag, write
 
+pytestmark = pytest.mark.slow
+
 REVIEW = Review(
     n_reviewed=40,
     n_agreed=30,

@@ -21,6 +21,8 @@ from datagen.factors.taxonomy import Factor
 from datagen.factors.train import train
 from datagen.traces.model import Step, Trace
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason="the weights are not made yet")
 

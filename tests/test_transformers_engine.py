@@ -38,6 +38,8 @@ from datagen.reasoner.evaluate import unseen_problems
 from datagen.traces.markup import THINK_START, end_tag, start_tag
 from datagen.traces.model import Step, Trace
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = [problem.question for problem in unseen_problems(4)]
 
 

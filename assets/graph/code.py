@@ -4,9 +4,8 @@ import dagster as dg
 import polars as pl
 
 from assets.metadata import counts, described, engine_work, thought_figures
-from assets.progress import report_stage
+from assets.stages import engine_stage
 from assets.workspace import Workspace
-from datagen.cluster import run_stage
 from datagen.code.run import trace_seeds
 from datagen.code.tasks import make_tasks
 from schemas import CodeThought, Execution
@@ -40,13 +39,10 @@ def code_thoughts(
     """Hidden chains of thought that lead to the programs, each claim compared with a run."""
     if code_seeds.is_empty():
         return dg.Output(CodeThought.empty())
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "code_thoughts",
         {"code_seeds": code_seeds, "executions": executions},
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("code thoughts"),
     )
     frame = made["code_thoughts"]
     return dg.Output(

@@ -4,9 +4,8 @@ import dagster as dg
 import polars as pl
 
 from assets.metadata import counts, described, engine_work
-from assets.progress import report_stage
+from assets.stages import engine_stage
 from assets.workspace import Workspace
-from datagen.cluster import run_stage
 from datagen.code.traces import code_step_labels, without_code
 from datagen.curate import kept
 from datagen.measure import pick_traces
@@ -35,13 +34,10 @@ def measured_traces(
 @dg.asset(group_name="labels")
 def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """What judges say of each measured trace: arithmetic, and the model's own critiques."""
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "critiques",
         {"measured_traces": measured_traces},
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("critiques"),
     )
     frame = made["critiques"]
     return dg.Output(
@@ -79,7 +75,8 @@ def label_tables(
 
     Thoughts about code need no seeking: their runs have said where they go wrong.
     """
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "labels",
         {
             "traces": without_code(traces),
@@ -87,10 +84,6 @@ def label_tables(
             "rollouts": rollouts,
             "critiques": critiques,
         },
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("labels"),
     )
     probes, labels = made["probes"], made["trace_labels"]
     steps = pl.concat([made["step_labels"], code_step_labels(code_thoughts, traces)])

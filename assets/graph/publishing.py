@@ -1,10 +1,12 @@
 """The published repository: every dataset, its card, and where it all came from."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.parquet_io import earlier_table
 from assets.workspace import Workspace
 from datagen.config import BUNDLED, EMBEDDED, Settings
 from datagen.engines.registry import open_tokenizer
@@ -20,6 +22,7 @@ from datagen.publish import (
 )
 from datagen.publish.review import Review
 from datagen.publish.transfer.target import parse_target, publish
+from datagen.report import REPORT_TABLES, RunReport
 from datagen.review.decide.quality import measure_reviews
 
 TOY_NOTE = (
@@ -30,7 +33,7 @@ TOY_NOTE = (
 
 BUNDLED_NOTE = (
     "**The seeds are bundled demonstration seeds.** No person wrote them: a script did, in the "
-    "same small world. Where this card calls a seed *human*, read *stand-in for human* here."
+    "same small world. Where this page calls a seed *human*, read *stand-in for human* here."
 )
 
 _SHOWN = (
@@ -40,7 +43,14 @@ _SHOWN = (
 """Sections of settings that the card shows."""
 
 
-@dg.asset(group_name="datasets")
+_ONLY_REPORTED = (
+    *("quarantine", "prefixes", "nodes", "executions", "measured_traces", "critiques", "probes"),
+    *("trace_labels", "reviewed_step_labels", "review_queue", "annotators"),
+)
+"""Tables that the report shows, and that no dataset is."""
+
+
+@dg.asset(group_name="datasets", deps=_ONLY_REPORTED)
 def published(
     workspace: Workspace,
     seeds: pl.DataFrame,
@@ -98,11 +108,18 @@ def published(
         "code_thoughts": code_thoughts,
     }
     tokenizer = open_tokenizer(settings.engine)
+    lineage = _lineage(settings, seeds, code_seeds, rollouts, code_thoughts)
+    report = RunReport(
+        {name: earlier_table(workspace.out, name) for name in REPORT_TABLES},
+        out=Path(workspace.out),
+        model=lineage.model,
+        remarks=lineage.notes,
+    )
     repository = write_repository(
         workspace.published_path,
         tables,
         questions=questions,
-        lineage=_lineage(settings, seeds, code_seeds, rollouts, code_thoughts),
+        lineage=lineage,
         curation=curation(
             rejected_questions,
             rejected_traces,
@@ -114,7 +131,9 @@ def published(
         license=settings.publish.license,
         repo_id=_repo_id(settings.publish.to),
         longest_tokens=longest_tokens(tables, tokenizer) if tokenizer else None,
+        further=report.documents,
     )
+    report.remember(repository.manifest)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(repository.folder)),

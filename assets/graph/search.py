@@ -6,9 +6,10 @@ import dagster as dg
 import polars as pl
 
 from assets.metadata import counts, described, engine_work
-from assets.progress import report, report_stage
+from assets.progress import report
+from assets.stages import engine_stage
 from assets.workspace import Workspace
-from datagen.cluster import Snapshot, run_stage
+from datagen.cluster import Snapshot
 from datagen.search.run import RunProgress
 from schemas import RubricReward
 
@@ -36,12 +37,10 @@ def search_tables(
             logged_at = time.monotonic()
             context.log.info(_progress_line(progress))
 
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "search",
         {"prefixes": prefixes},
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
         on_progress=moved,
     )
     rollouts, nodes = made["rollouts"], made["nodes"]
@@ -72,13 +71,10 @@ def rubric_rewards(
     """How well answers that cannot be verified meet the written criteria of their questions."""
     if seeds.filter(verifier="rubric").is_empty():
         return dg.Output(RubricReward.empty())
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "rubric_rewards",
         {"seeds": seeds, "rollouts": rollouts},
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("rubrics"),
     )
     frame = made["rubric_rewards"]
     return dg.Output(

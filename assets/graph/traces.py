@@ -4,9 +4,8 @@ import dagster as dg
 import polars as pl
 
 from assets.metadata import counts, described, engine_work
-from assets.progress import report_stage
+from assets.stages import engine_stage
 from assets.workspace import Workspace
-from datagen.cluster import run_stage
 from datagen.code.traces import code_traces
 from datagen.traces.assemble import assemble_traces
 from schemas import Correction
@@ -36,13 +35,10 @@ def traces(
 @dg.asset(group_name="traces")
 def tags(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """Which thought factor each step performs, how surely, and which steps it builds on."""
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "tags",
         {"traces": traces},
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("tags"),
     )
     frame = made["tags"]
     return dg.Output(
@@ -70,7 +66,8 @@ def corrections(
     """Traces that go wrong, notice it, mend it and end right, spliced from the search trees."""
     if not workspace.settings.corrections.max_rows:
         return dg.Output(Correction.empty())
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "corrections",
         {
             "traces": traces,
@@ -79,10 +76,6 @@ def corrections(
             "trace_labels": trace_labels,
             "critiques": critiques,
         },
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("corrections"),
     )
     frame = made["corrections"]
     return dg.Output(
@@ -102,13 +95,10 @@ def summaries(
     workspace: Workspace, traces: pl.DataFrame, corrections: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
     """What a reader may be shown of the thought of each right trace."""
-    made, progress = run_stage(
+    made, progress = engine_stage(
+        workspace,
         "summaries",
         {"traces": pl.concat([traces, corrections.select(traces.columns)])},
-        workspace.settings,
-        engine=workspace.engine,
-        journal_path=workspace.journal_path,
-        on_progress=report_stage("summaries"),
     )
     frame = made["summaries"]
     return dg.Output(

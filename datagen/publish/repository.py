@@ -5,7 +5,7 @@ loaders, so the card names the table as empty instead. The folder is complete: w
 elsewhere only copies it. It appears all at once or not at all, and equal data gives equal bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from datagen.publish.manifest import (
     content_digest,
     documents,
     features_digest,
+    read_manifest,
 )
 from datagen.publish.metadata import front_matter
 from datagen.publish.parquet import MAX_BYTES_PER_FILE, row_bytes, write_split
@@ -70,6 +71,7 @@ def write_repository(
     title: str = DEFAULT_TITLE,
     repo_id: str | None = None,
     longest_tokens: Mapping[str, int] | None = None,
+    further: Callable[[Manifest], Mapping[str, str]] | None = None,
     max_bytes_per_file: int = MAX_BYTES_PER_FILE,
 ) -> Repository:
     """Write a repository, in place of an earlier one.
@@ -87,11 +89,15 @@ def write_repository(
         repo_id: ``owner/name`` on the Hub, if known, for the examples on the card.
         longest_tokens: config → tokens of its longest row, see
             :func:`datagen.publish.card.lengths.longest_tokens`.
+        further: makes further documents, name → text, such as a report. It is given the manifest,
+            but for the documents, since those may be about the data and its digest. The digest is
+            not of them.
         max_bytes_per_file: size of one Parquet file before compression.
 
     Raises:
         PublishError: if there is nothing to publish, a config is unknown, a row is of a question
-            that is not listed, or the folder holds something that this function did not write.
+            that is not listed, a further document has no name of its own, or the folder holds
+            something that this function did not write.
         ContractError: if a table breaks its contract.
     """
     if unknown := [name for name in tables if name not in CONFIGS]:
@@ -129,7 +135,10 @@ def write_repository(
             pictures=[path.relative_to(fresh).as_posix() for path in pictures],
         )
         (fresh / CARD).write_text(head + body, encoding="utf-8", newline="\n")
-        manifest = replace(manifest, documents=documents(fresh, [fresh / CARD, *pictures]))
+        texts = further(manifest) if further else {}
+        reports = [_write_document(fresh, name, text) for name, text in texts.items()]
+        written = [fresh / CARD, *pictures, *reports]
+        manifest = replace(manifest, documents=documents(fresh, written))
         (fresh / MANIFEST).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
         files = sorted(path for path in fresh.rglob("*") if path.is_file())
         repository = Repository(
@@ -140,6 +149,14 @@ def write_repository(
             n_bytes=sum(path.stat().st_size for path in files),
         )
     return repository
+
+
+def _write_document(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    if path.name != name or name.startswith(".") or name in {MANIFEST, FIGURES} or path.exists():
+        raise PublishError(f"a further document cannot be called {name!r}; give it another name")
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
 
 
 def _write_config(
@@ -196,7 +213,8 @@ def _refuse_foreign(folder: Path) -> None:
     entries = sorted(folder.iterdir())
     # Without our card even a folder of the same names is somebody else's dataset.
     has_card = any(entry.name == CARD for entry in entries)
-    foreign = [entry.name for entry in entries if not (has_card and _is_ours(entry))]
+    listed = _documents_of(folder)
+    foreign = [entry.name for entry in entries if not (has_card and _is_ours(entry, listed))]
     if foreign:
         raise PublishError(
             f"{str(folder)!r} holds {foreign[0]!r}, which is not of a published dataset and would "
@@ -204,10 +222,18 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _is_ours(entry: Path) -> bool:
+def _documents_of(folder: Path) -> frozenset[str]:
+    """Documents that the folder's own manifest lists; none if it cannot be read."""
+    try:
+        return frozenset(document.path for document in read_manifest(folder).documents)
+    except PublishError:
+        return frozenset()
+
+
+def _is_ours(entry: Path, listed: frozenset[str]) -> bool:
     if entry.name == CARD:
         return entry.is_file() and MARK in entry.read_text(encoding="utf-8", errors="replace")
-    if entry.name == MANIFEST:
+    if entry.name == MANIFEST or entry.name in listed:
         return entry.is_file()
     if entry.name == FIGURES:
         patterns = ["*.png"]
