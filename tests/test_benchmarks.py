@@ -168,6 +168,7 @@ def read_elsewhere(wanted: dict[str, str], url: str, home: Path, **variables: st
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_an_unreachable_hub_is_an_error_that_names_the_fix(tmp_path: Path) -> None:
     message = read_elsewhere({"gsm8k": "hub"}, "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
     assert isinstance(message, str)

@@ -157,6 +157,7 @@ def test_no_seeds_are_one_empty_shard():
     assert made["rollouts"].height == 0
 
 
+@pytest.mark.slow
 def test_labels_of_shards_come_in_the_order_of_a_run_in_one_process():
     found, _ = here("search", {"prefixes": PREFIXES}, settings())
     traces = assemble_traces(SEEDS, PREFIXES, found["rollouts"])

@@ -40,6 +40,7 @@ def test_the_sandbox_sees_the_same_run_as_this_process(examiner: SandboxExaminer
     assert examiner.trace(CODE, []) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fatal",
     [

@@ -44,6 +44,7 @@ def claims_of_the_plan(steps: tuple[Step, ...], executions: tuple[Execution, ...
     return [claim.text for claim in extract_claims(plan, names=names, functions=functions)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES, ids=["long", "short"])
 @pytest.mark.parametrize(("code", "calls"), FUNCTIONS, ids=range(len(FUNCTIONS)))
 def test_all_that_is_told_of_a_function_holds(
@@ -232,6 +233,7 @@ def test_every_kind_of_statement_has_words(code: str, phrases: list[str]) -> Non
     assert list(plan_of(function)) == phrases
 
 
+@pytest.mark.slow
 def test_what_is_told_of_humaneval_holds() -> None:
     beside = Path(__file__).parents[2] / "shared" / "data"
     path = Path(os.environ.get("DATAGEN_SHARED_DATA", beside)) / "humaneval_60.jsonl"

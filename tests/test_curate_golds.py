@@ -77,6 +77,7 @@ def test_all_seeds_of_a_question_with_contradicting_golds_are_rejected() -> None
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other", "verifier"),
     [

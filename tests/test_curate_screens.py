@@ -150,6 +150,7 @@ def test_a_setting_out_of_range_is_shown(settings: dict[str, Any], message: str)
         CurateConfig(**settings)
 
 
+@pytest.mark.slow
 def test_what_guesses_languages_is_not_loaded_with_the_package() -> None:
     program = "import sys, datagen.curate; print('py3langid' in sys.modules)"
     run = subprocess.run(

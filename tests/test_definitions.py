@@ -119,6 +119,7 @@ def test_every_stored_asset_has_a_contract():
     assert keys - {"published", "uploaded", "offered"} == set(CONTRACT_OF)
 
 
+@pytest.mark.slow
 def test_a_table_that_breaks_its_contract_is_not_stored(tmp_path: Path):
     @dg.asset
     def prm() -> pl.DataFrame:

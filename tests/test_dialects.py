@@ -200,6 +200,7 @@ def found(request: pytest.FixtureRequest) -> SearchTables:
     return run(request.param)
 
 
+@pytest.mark.slow
 def test_a_sloppy_model_is_verified_like_any_other(found: SearchTables) -> None:
     rollouts = found.rollouts
     assert set(rollouts["outcome"]) == {"correct", "wrong"}
@@ -310,6 +311,7 @@ def sought(config: FirstErrorConfig, asked: FakeEngine) -> tuple[FirstErrors, li
     return found, truth
 
 
+@pytest.mark.slow
 def test_first_errors_of_instruct_traces_are_found() -> None:
     found, truth = sought(FirstErrorConfig(sampling=SAMPLING), engine())
     predicted = found.posterior.first_error.argmax(1).tolist()
@@ -337,6 +339,7 @@ def test_where_nothing_can_be_scored_every_step_is_equally_suspect_at_first(
         assert row[:n_steps] == pytest.approx([1 / n_steps] * n_steps, rel=0.25)
 
 
+@pytest.mark.slow
 def test_where_no_tokens_are_counted_every_step_costs_the_same() -> None:
     config = FirstErrorConfig(sampling=SAMPLING, prior="flat", max_rollouts=2)
     asked = [
@@ -347,6 +350,7 @@ def test_where_no_tokens_are_counted_every_step_costs_the_same() -> None:
     assert any(asked[0])
 
 
+@pytest.mark.slow
 def test_the_pipeline_labels_instruct_traces_from_beginning_to_end() -> None:
     made = run("best_of_n")
     traces = assemble_traces(SEEDS, PREFIXES, made.rollouts)

@@ -58,6 +58,7 @@ def test_a_check_that_breaks_down_is_a_finding_and_the_others_go_on(
     assert "sandbox" in found
 
 
+@pytest.mark.slow
 def test_importing_the_doctor_pulls_in_nothing_heavy_and_examining_no_dagster() -> None:
     code = (
         "import sys, datagen.doctor as d; "

@@ -190,6 +190,7 @@ TEXTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(TEXTS, st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.integers(1, 3))
 def test_a_text_is_rejected_if_and_only_if_it_resembles_a_kept_one(

@@ -168,6 +168,7 @@ def test_growth_is_seconds_and_memory_of_many_seeds_over_those_of_few() -> None:
     assert growth.memory == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_a_pipeline_held_up_by_a_slow_engine_of_batches_is_saturated_and_beats_serial(
     tmp_path: Path,
 ) -> None:

@@ -154,6 +154,7 @@ def test_plain_form_leaves_out_a_thought_that_would_end_early() -> None:
     assert ids(sft(*rows, form="tagged")) == ["bad", "worse"]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_plain_form_has_one_thought_that_holds_every_step_in_order(steps: list[str]) -> None:

@@ -538,6 +538,7 @@ def question(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
     return rows, marks
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(question())
 def test_no_rejected_reply_is_the_beginning_of_a_right_one(

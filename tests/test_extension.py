@@ -188,6 +188,7 @@ def test_without_use_every_built_in_factor_stays_legal(tmp_path: Path) -> None:
     assert actions == [*DESCRIPTIONS, "DrawFigure"]
 
 
+@pytest.mark.slow
 def test_both_forms_of_markup_round_trip_own_factors_and_those_out_of_use(tmp_path: Path) -> None:
     found = within(
         tmp_path,
@@ -219,6 +220,7 @@ print(json.dumps({
     assert found["seed"] == ["DrawFigure", None]
 
 
+@pytest.mark.slow
 def test_prompts_offer_the_actions_and_show_nothing_that_is_out_of_use(tmp_path: Path) -> None:
     found = within(
         tmp_path,
@@ -256,6 +258,7 @@ print(json.dumps({
     assert "\n[SimulateExecution] follow a program" in found["code"]  # the rules name it
 
 
+@pytest.mark.slow
 def test_a_search_takes_an_own_factor_that_its_policy_prefers(tmp_path: Path) -> None:
     found = within(
         tmp_path,
@@ -290,6 +293,7 @@ print(json.dumps([[step.factor, step.text] for step in steps]))
     assert found == [["DrawFigure", "draw it"]]
 
 
+@pytest.mark.slow
 def test_the_page_and_the_mapping_know_own_factors(tmp_path: Path) -> None:
     found = within(
         tmp_path,
@@ -330,6 +334,7 @@ def test_a_process_with_a_file_that_cannot_be_used_does_not_begin(tmp_path: Path
     assert "ConfigError: DATAGEN_TAXONOMY=" in run.stderr
 
 
+@pytest.mark.slow
 def test_the_command_says_in_one_line_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text("version =")

@@ -141,6 +141,7 @@ def sound(found: FirstErrors) -> None:
 # ---- how good it is
 
 
+@pytest.mark.slow
 def test_it_is_far_more_exact_than_bisection_and_takes_fewer_tokens() -> None:
     made = cases()
     found, _ = search(made)
@@ -222,6 +223,7 @@ def test_traces_that_were_right_but_for_a_disturbance_are_no_trouble() -> None:
 # ---- what it asks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wave", [1, 2, 5])
 @pytest.mark.parametrize("most", [0, 1, 3, 6])
 def test_no_trace_gets_more_rollouts_than_the_cap(wave: int, most: int) -> None:
@@ -403,6 +405,7 @@ def test_steps_are_shared_as_the_policy_reads_them() -> None:
 # ---- replay, budgets, nothing to do
 
 
+@pytest.mark.slow
 def test_the_journal_alone_gives_the_same_result_again(tmp_path: Any) -> None:
     made = cases(n=20)
     first, before = search(made, journal=Journal(tmp_path / "j"))
@@ -476,6 +479,7 @@ def test_without_suspects_there_is_an_empty_result() -> None:
         assert progress.n_generated == 0
 
 
+@pytest.mark.slow
 def test_without_root_rollouts_it_searches_all_the_same() -> None:
     made = replace(cases(), attempts=[])
     found, _ = search(made)
@@ -484,6 +488,7 @@ def test_without_root_rollouts_it_searches_all_the_same() -> None:
     assert exact(predicted(found), made.truth) > 0.4
 
 
+@pytest.mark.slow
 def test_a_model_of_an_earlier_run_is_where_it_begins() -> None:
     made = cases(n=20)
     model = replace(ErrorModel(), temperature=torch.tensor(0.5, dtype=torch.float64))

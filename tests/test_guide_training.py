@@ -192,6 +192,7 @@ def test_the_policy_is_measured_over_the_legal_factors_alone(tmp_path: Path) -> 
     assert one.n_choices == 0
 
 
+@pytest.mark.slow
 def test_training_ends_when_its_time_is_up(tmp_path: Path) -> None:
     rows = pl.DataFrame([STATE | {"question": q} for q in "qrs"])
     steps: list[float] = []

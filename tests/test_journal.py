@@ -418,6 +418,7 @@ def test_what_one_connection_appends_another_finds(path: Path) -> None:
         assert one.look_up([key(1)])[key(1)] == completion()
 
 
+@pytest.mark.slow
 def test_a_reader_beside_a_writer_sees_whole_batches_only(path: Path) -> None:
     filled(path, 0)
     code = """

@@ -568,6 +568,7 @@ OPERATIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(operations=OPERATIONS)
 def test_any_interleaving_of_append_compact_and_reopen_keeps_every_answer(

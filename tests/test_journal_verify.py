@@ -215,6 +215,7 @@ def test_what_is_no_journal_is_an_error_and_no_report(path: Path) -> None:
 # ---- repair
 
 
+@pytest.mark.slow
 def test_wherever_a_page_is_lost_what_is_saved_is_right_and_most_is_saved(tmp_path: Path) -> None:
     answered = batch(0, 300)
     whole = filled(tmp_path / "whole", answered).read_bytes()
@@ -252,6 +253,7 @@ def test_a_file_that_was_cut_short_gives_what_is_left_of_it(path: Path) -> None:
     assert len(saved) > 150
 
 
+@pytest.mark.slow
 def test_no_damage_makes_verify_or_repair_fail_or_save_a_wrong_answer(tmp_path: Path) -> None:
     answered = batch(0, 200)
     whole = filled(tmp_path / "whole", answered).read_bytes()

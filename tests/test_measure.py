@@ -159,6 +159,7 @@ def test_nothing_is_picked_from_nothing() -> None:
 # ---- the tables agree with each other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "n_human"), [("best_of_n", 0), ("best_of_n", 2), ("omega", 0)]
 )
@@ -216,6 +217,7 @@ def true_error(row: Mapping[str, Any]) -> int:
     return POLICY.first_error(trace_of(row))
 
 
+@pytest.mark.slow
 def test_steps_that_a_person_wrote_are_never_blamed() -> None:
     traces, _ = tables(n_human=2)
     human = set(traces.filter(pl.col("n_human_steps") == 2)["trace_id"])
@@ -341,6 +343,7 @@ def same(one: Measured, other: Measured) -> bool:
     return all(getattr(one, name).equals(getattr(other, name)) for name in names)
 
 
+@pytest.mark.slow
 def test_the_journal_alone_gives_the_same_tables_again(tmp_path: Path) -> None:
     first = measure(journal=Journal(tmp_path / "j"))
     silent = POLICY.engine(fail_after=0)
@@ -359,6 +362,7 @@ def test_a_spent_budget_labels_from_what_there_is(max_tokens: int) -> None:
     assert StepLabel.validate(found.step_labels).height == measured().step_labels.height
 
 
+@pytest.mark.slow
 def test_a_budget_run_out_can_be_gone_on_with(tmp_path: Path) -> None:
     cut = measure(
         budget=Budget(max_tokens=200),

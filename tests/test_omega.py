@@ -371,6 +371,7 @@ def test_no_rollout_is_searched_twice_and_no_state_measured_twice() -> None:
     assert n_searched > 80
 
 
+@pytest.mark.slow
 def test_every_first_error_lies_between_a_state_that_succeeds_and_one_that_does_not() -> None:
     n_inner = 0
     for walk in range(6):
@@ -387,6 +388,7 @@ def test_every_first_error_lies_between_a_state_that_succeeds_and_one_that_does_
     assert n_inner > 20
 
 
+@pytest.mark.slow
 def test_measured_states_succeed_as_often_as_they_should() -> None:
     n = n_right = 0
     expected = variance = 0.0
@@ -450,6 +452,7 @@ def test_a_search_that_is_repeated_gives_an_equal_tree_and_asks_nothing() -> Non
     assert scheduler.progress.n_replayed == len(trees[0].rollouts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [False, True])
 def test_a_budget_that_runs_out_anywhere_leaves_a_whole_tree(stop: bool) -> None:
     whole = toy_tree(3, stop_at_first_success=stop)
@@ -555,6 +558,7 @@ def test_the_nodes_of_omega_are_written_down_step_by_step_with_their_estimates()
     assert 0 < searched["n_visits"].max() <= 6
 
 
+@pytest.mark.slow
 def test_the_progress_bar_of_a_run_by_omega_expects_its_screening_and_its_searches() -> None:
     expected: list[int] = []
     tables(on_progress=lambda progress: expected.append(progress.n_expected))

@@ -141,6 +141,7 @@ def test_every_config_loads_and_streams_in_a_fresh_process_elsewhere(
     assert default["rows"]["train"] == TABLES["sft"].to_dicts()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(IN_TEST))
 def test_a_config_concatenates_with_ordinary_rows(name: str, published: Path, load: Any) -> None:
     rows = load(published, name, "train"), load(published, name, "test")

@@ -72,6 +72,7 @@ def test_a_folder_with_anything_of_somebody_else_is_refused(foreign: str, tmp_pa
     assert path.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_further_documents_are_listed_and_replaced_and_not_of_the_digest(tmp_path: Path) -> None:
     plain = write(tmp_path / "plain").manifest
     texts = iter(["first", "second"])

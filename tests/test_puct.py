@@ -609,6 +609,7 @@ def test_values_measured_on_the_toy_policy_agree_with_the_truth() -> None:
     assert 0.94 <= n_inside / n <= 0.98
 
 
+@pytest.mark.slow
 def test_rollouts_from_a_state_end_right_as_often_as_they_should() -> None:
     """Own rollouts only: which states the tree holds depends on the luck of those before them."""
     n = n_right = 0

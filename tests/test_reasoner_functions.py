@@ -148,6 +148,7 @@ def test_what_is_learnt_can_be_read_back(job: str) -> None:
             assert code is not None and isinstance(ast.parse(code).body[0], ast.FunctionDef)
 
 
+@pytest.mark.slow
 def test_spoilt_thoughts_are_contradicted_at_the_step_that_their_reason_names() -> None:
     rng = random.Random(3)
     n, n_found = 150, 0

@@ -651,6 +651,7 @@ def test_published_labels_change_where_people_decided_and_nowhere_else() -> None
     assert after.filter(others).equals(steps.filter(others))
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_for_decisions() -> None:
     code = (
         "import sys, datagen.review.ask.queue; "

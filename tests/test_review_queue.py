@@ -187,6 +187,7 @@ def test_the_random_slice_is_the_beginning_of_one_fixed_order() -> None:
     assert queue.height == 20
 
 
+@pytest.mark.slow
 def test_the_random_slice_is_no_richer_in_value_than_the_traces_are() -> None:
     tables = many(2000)
     queue = queue_of(tables, QueueConfig(n_items=400, random_share=1.0, trap_share=0))
@@ -540,6 +541,7 @@ def test_decisions_of_several_nights_are_together_a_random_sample() -> None:
     assert sample & set(by_value["trace_id"])
 
 
+@pytest.mark.slow
 def test_the_sample_is_at_all_times_the_beginning_of_the_order() -> None:
     """Whoever answers what, in whichever order, some not at all and some only later."""
     tables = with_known(many(60), 20)

@@ -98,6 +98,7 @@ def path(tmp_path: Path) -> Path:
 # ---- many searches, one engine
 
 
+@pytest.mark.slow
 def test_the_batches_of_thousands_of_searches_are_full() -> None:
     answering = engine(batch_size=64)
     searches = ((f"t{i}", talk(f"t{i}")) for i in range(2_000))

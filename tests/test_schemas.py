@@ -1301,6 +1301,7 @@ def test_registry_names_are_the_tables_and_their_modules() -> None:
         assert "One row = " in " ".join((contract.__doc__ or "").split())
 
 
+@pytest.mark.slow
 def test_importing_schemas_pulls_in_no_application_and_nothing_slow() -> None:
     code = (
         "import sys, schemas; "

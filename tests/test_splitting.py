@@ -76,6 +76,7 @@ SENTENCES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expected", [c[1] for c in SENTENCES], ids=[c[0] for c in SENTENCES])
 def test_sentences_end_where_a_reader_ends_them(expected: list[str]):
     assert split("".join(expected), "sentences") == expected
@@ -203,6 +204,7 @@ def test_broken_tags_are_told_with_the_fix(text: str, problem: str):
     assert problem in (tag_problem(text) or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

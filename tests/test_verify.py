@@ -402,6 +402,7 @@ def test_a_hostile_answer_costs_at_most_the_time_limit(
     assert time.perf_counter() - started < 2
 
 
+@pytest.mark.slow
 def test_a_comparison_that_runs_too_long_is_unverifiable_off_the_main_thread_too(
     impatient: MathVerifier,
 ) -> None:
@@ -416,6 +417,7 @@ def test_a_comparison_that_runs_too_long_is_unverifiable_off_the_main_thread_too
     assert "longer than 0.5 s" in verdicts[0].reason
 
 
+@pytest.mark.slow
 def test_the_verifier_works_on_after_a_worker_was_killed(impatient: MathVerifier) -> None:
     assert impatient("(10^{1000})^{1001}!", "5").outcome is Outcome.UNVERIFIABLE
     assert impatient("b+a", "a+b").outcome is Outcome.CORRECT
@@ -462,6 +464,7 @@ def test_a_worker_that_dies_is_asked_again_once(tmp_path: Path) -> None:
     pool.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_starts_workers_of_its_own() -> None:
     code = (
