@@ -14,7 +14,7 @@ import dagster as dg
 import polars as pl
 import pytest
 from argilla_server import server_environment
-from conftest import REPO, SETTINGS
+from conftest import REPO
 from datasets import load_dataset
 from review_people import Person
 
@@ -28,8 +28,21 @@ from datagen.review.server import Server, serve
 
 pytestmark = pytest.mark.slow
 
-# Every trace is measured, so that there are three hundred to ask about.
-MANY = SETTINGS.replace("[labels]", "[labels]\nn_right_traces = 50\nn_wrong_traces = 50")
+# Hardly any search, and every trace is measured: so there are soon three hundred to ask about.
+MANY = """
+[curation]
+test_share = 0.1
+[search]
+n_simulations = 1
+n_root_rollouts = 10
+[labels]
+n_right_traces = 50
+n_wrong_traces = 50
+confidence = 0.99
+max_rollouts = 2
+[engine]
+batch_size = 48
+"""
 REVIEW = """
 [review]
 tool = "argilla"
@@ -106,7 +119,7 @@ def reviewed(
     base = tmp_path_factory.mktemp("reviewed")
     out, settings = copied(demo_run, base), base / "datagen.toml"
     settings.write_text(MANY + REVIEW)
-    told = ran(command(server, "run", "--out", out, "--config", settings, "--limit", "30"))
+    told = ran(command(server, "run", "--out", out, "--config", settings, "--limit", "14"))
     queue = rows(out, "review_queue")
     records = Person(server, "owner").records("review-2")
     before = published_labels(out)

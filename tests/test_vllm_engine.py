@@ -437,7 +437,8 @@ def test_a_program_that_ends_leaves_no_process_says_nothing_and_calls_nobody(tmp
     with socket.create_server(("127.0.0.1", 0)) as hub:
         run = subprocess.run(
             [sys.executable, str(tmp_path / "program.py")],
-            env=os.environ
+            # TRL sets one of these in whatever process imports it.
+            env={name: value for name, value in os.environ.items() if name[:5] != "VLLM_"}
             | {
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "MARK_OF_TEST": str(tmp_path),
