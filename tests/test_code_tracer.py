@@ -209,11 +209,11 @@ def test_only_short_plain_data_is_kept(value: object, text: str) -> None:
 def test_what_is_huge_is_elided_without_a_look_at_all_of_it() -> None:
     knot: list[Any] = []
     knot.extend([knot] * 70)
-    began = time.perf_counter()
+    began = time.process_time()  # looking at all of it would take minutes
     for value in (10**100_000, "x" * 10**7, [[[[1] * 80] * 80] * 80] * 80, knot, [[0] * 70] * 70):
         for _ in range(20):
             assert bounded(value) == ELIDED
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 2
 
 
 def test_normalised_code_has_no_docstrings_and_stays_as_it_is() -> None:
