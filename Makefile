@@ -7,8 +7,10 @@ READY := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
 CONSUMERS := $(VENV)/.consumers
 ARGILLA := $(VENV)/.argilla
-# Files of tests side by side, each on one core: two processes of torch with two threads each crawl.
-PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+# Files of tests side by side, one more than there are cores, since some wait for servers; each with
+# one thread: two processes of torch with two threads each crawl.
+WORKERS := $(shell n=`nproc 2>/dev/null || echo 2`; test $$n -lt 4 && expr $$n + 1 || echo 4)
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -73,6 +75,7 @@ lint: $(READY)
 
 dev: $(READY)  ## open the Dagster UI on the asset graph
 	mkdir -p .dagster
+	cp assets/dagster.yaml .dagster/dagster.yaml
 	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev -m assets.definitions
 
 clean:  ## remove everything that make made

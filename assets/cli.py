@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from assets.options import config_option, out_option
 from datagen.errors import DatagenError
 from schemas import ContractError
 
@@ -21,6 +22,7 @@ try:
     from assets.publish_command import publish
     from assets.report_command import report
     from assets.review_command import review
+    from assets.shards_command import shards
     from datagen.config import Settings, load_settings
     from datagen.seeds import Format
 except DatagenError as error:
@@ -56,8 +58,8 @@ def main() -> None:
 @cli.command()
 @click.option("--seeds", metavar="SOURCE", help="File, folder or Hub name; default: demo seeds.")
 @click.option("--format", "seed_format", type=click.Choice(get_args(Format)), help="Its layout.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
-@click.option("--config", type=click.Path(path_type=Path), help="Settings, a datagen.toml.")
+@out_option
+@config_option
 @click.option("--limit", type=click.IntRange(min=1), help="Most seeds to read.")
 @click.option("--model", metavar="MODEL", help="Model folder or Hub name; default: embedded.")
 def run(
@@ -89,7 +91,7 @@ def run(
 
 @cli.command()
 @click.argument("id")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@out_option
 @click.option("--rollouts", is_flag=True, help="Print the texts of the rollouts too.")
 def show(id: str, out: Path, rollouts: bool) -> None:
     """Draw a search tree, trace or thought. ID: of a seed, prefix, node, rollout, trace, task."""
@@ -100,7 +102,7 @@ def show(id: str, out: Path, rollouts: bool) -> None:
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@out_option
 def doctor(out: Path) -> None:
     """Say what this machine has, and what is missing."""
     from datagen.doctor import examine, render
@@ -302,10 +304,41 @@ def bench_review(quick: bool, out: Path, json_path: Path | None) -> None:
     run_review_bench(console, out=out, quick=quick, json_path=json_path)
 
 
+@bench.command("downstream")
+@click.option("--quick", is_flag=True, help="About five minutes; wide intervals.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out/bench/downstream"),
+    show_default=True,
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
+)
+@click.option(
+    "--plot", "plot_path", type=click.Path(path_type=Path), help="Write the scaling curve here."
+)
+def bench_downstream(
+    quick: bool, out: Path, json_path: Path | None, plot_path: Path | None
+) -> None:
+    """Downstream: what students and verifiers learn from the data, on unseen questions.
+
+    Students on our data against students on rejection samples, process reward models on our labels
+    against those of Math-Shepherd and OmegaPRM, a few steps of GRPO, and a second round. A run that
+    was interrupted goes on from its output folder.
+    """
+    from assets.console import quieten_transformers
+    from assets.downstream_bench import run_downstream_bench
+
+    quieten_transformers()
+    run_downstream_bench(console, out=out, quick=quick, json_path=json_path, plot_path=plot_path)
+
+
 cli.add_command(journal)
 cli.add_command(publish)
 cli.add_command(report)
 cli.add_command(review)
+cli.add_command(shards)
 
 
 @cli.command()

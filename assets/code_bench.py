@@ -1,6 +1,5 @@
 """``datagen bench code``: runs the benchmark, prints figures beside their targets, writes JSON."""
 
-import json
 import math
 import time
 from dataclasses import replace
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.code import FIGURES, QUICK, CodeReport, Plan, bench_code
 from datagen.config import Settings
 from datagen.engines.registry import open_engine
@@ -84,25 +84,12 @@ def run_code_bench(
     finally:
         engine.close()
     report.detail["seconds"] = time.monotonic() - began
-    text = json.dumps(_plain({**report.figures, "detail": report.detail}), indent=2) + "\n"
-    for path in filter(None, (out / "code.json", json_path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    figures = {**report.figures, "detail": report.detail}
+    write_figures(figures, out / "code.json", json_path)
     # A table that does not fit is cut to pieces; lines that are too long can still be read.
     _print(Console(file=console.file, width=max(console.width, _WIDTH)), report)
     told = f"\ncode.json is in {out}\njournal, for the same command to go on from: {journal_path}"
     console.print(Text(told), soft_wrap=True)
-
-
-def _plain(value: Any) -> Any:
-    """Rounded: further digits are noise. JSON knows no infinity."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value
 
 
 def targets(report: CodeReport) -> dict[str, tuple[str, bool | None]]:

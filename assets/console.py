@@ -12,13 +12,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from assets.parquet_io import CONTRACT_OF, table_path
-from datagen.config import EMBEDDED, Settings
+from assets.parquet_io import CONTRACT_OF, last_table, table_path
+from datagen.config import Settings
 from datagen.curate import rejection_counts
 from datagen.errors import ConfigError
 from datagen.publish.card.statistics import code_statistics
+from datagen.publish.configs import own_configs
 from datagen.search.budget import Progress as EngineProgress
 from datagen.search.run import RunProgress
+from datagen.shards import shard_names
 from datagen.show import Tables
 from schemas.vocabulary import CODE_TASKS
 
@@ -123,12 +125,12 @@ def load_tables(out: Path) -> Tables:
         ConfigError: if there has been no run in this folder.
     """
     later = ("traces", "step_labels", "probes", "trace_labels", "critiques", *_CODE)
-    made = {name: read_table(out, name) for name in later if table_path(out, name).exists()}
+    made = {name: read_table(out, name) for name in later if _is_there(out, name)}
     # Programs are worth showing before, or without, any search.
     has_code = "code_seeds" in made and made["code_seeds"].height > 0
     searched = {
         name: CONTRACT_OF[name].empty()
-        if has_code and not table_path(out, name).exists()
+        if has_code and not _is_there(out, name)
         else read_table(out, name)
         for name in ("prefixes", "nodes", "rollouts")
     }
@@ -141,13 +143,17 @@ def read_table(out: Path, name: str) -> pl.DataFrame:
     Raises:
         ConfigError: if there has been no run in this folder.
     """
-    path = table_path(out, name)
-    if not path.exists():
+    if not _is_there(out, name):
+        path = table_path(out, name)
         raise ConfigError(
             f"there is no {str(path)!r}; make it with `datagen run --out {out}`, or name the "
             "folder of an earlier run with --out"
         )
-    return CONTRACT_OF[name].validate(pl.read_parquet(path))
+    return last_table(out, name)
+
+
+def _is_there(out: Path, name: str) -> bool:
+    return table_path(out, name).exists() or len(shard_names(out)) > 1
 
 
 def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableType:
@@ -188,7 +194,7 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     for name in _DATASETS:
         # The table is called so because ``rollouts`` is another one; the dataset is not.
         row(f"dataset {name.removeprefix('raw_')}", f"{frames[name].height:,}", "rows")
-    for name in _FURTHER:
+    for name in (*_FURTHER, *own_configs()):
         if n_rows := read_table(out, name).height:
             row(f"dataset {name}", f"{n_rows:,}", "rows")
     if display.search:
@@ -198,7 +204,7 @@ def summary(out: Path, settings: Settings, display: RunDisplay) -> RenderableTyp
     parts: list[RenderableType] = ["", table, ""]
     if display.search and display.search.engine.budget_spent:
         parts.append(Text("The budget was spent before all searches had ended.", style="yellow"))
-    if settings.engine.model == EMBEDDED:
+    if settings.engine.is_embedded:
         parts.append(
             Text(
                 "Written by the embedded reasoner, a toy that knows one small world of word "

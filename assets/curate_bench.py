@@ -1,6 +1,5 @@
 """``datagen bench curate``: runs the benchmark, prints figures by their targets, writes JSON."""
 
-import json
 import time
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.curation import QUICK, CurationReport, Plan, bench_curation
 
 _WIDTH: Final = 100
@@ -46,10 +46,7 @@ def run_curate_bench(
         console.print(Text(f"{time.monotonic() - began:6.0f} s  {text}", style="dim"))
 
     report = bench_curation(plan or (QUICK if quick else Plan()), note=note, questions=questions)
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        plain = {name: round(value, 4) for name, value in report.figures.items()}
-        json_path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+    write_figures(report.figures, json_path)
     # A table that does not fit is cut to pieces; lines that are too long can still be read.
     wide = Console(file=console.file, width=max(console.width, _WIDTH))
     for table in (_figures(report), _found(report), _accused(report), _stages(report)):

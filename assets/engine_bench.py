@@ -1,6 +1,5 @@
 """``datagen bench engine``: runs the benchmark, prints its tables, writes JSON."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.engine import EngineKind, Plan, bench_engine, engine_settings, plan_for
 from datagen.bench.shapes import Shape
 
@@ -72,20 +72,10 @@ def run_engine_bench(
     plan = plan or plan_for(kind, shape=shape, quick=quick)
     figures = bench_engine(settings, plan, out, note=note)
     figures["seconds"] = round(time.monotonic() - began, 1)
-    text = json.dumps(_plain(figures), indent=2) + "\n"
-    for path in filter(None, (out / "engine.json", json_path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_figures(figures, out / "engine.json", json_path)
     # A table that does not fit is cut to pieces; lines that are too long can still be read.
     _print(Console(file=console.file, width=max(console.width, _WIDTH)), figures)
     console.print(Text(f"\nengine.json is in {out}"))
-
-
-def _plain(value: Any) -> Any:
-    """Rounded: further digits are noise."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
 
 
 def _print(console: Console, figures: dict[str, Any]) -> None:

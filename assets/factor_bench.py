@@ -1,6 +1,5 @@
 """``datagen bench factors``: runs the benchmark, prints figures by their targets, writes files."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.factors import FactorReport, bench_factors, confusion_plot
 
 _WIDTH: Final = 100
@@ -42,23 +42,14 @@ def run_factor_bench(
 
     report = bench_factors(quick=quick, note=note, **measured)
     report.detail["seconds"] = time.monotonic() - began
-    text = json.dumps(_plain({**report.figures, "detail": report.detail}), indent=2) + "\n"
-    for path in filter(None, (out / "factors.json", json_path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    figures = {**report.figures, "detail": report.detail}
+    write_figures(figures, out / "factors.json", json_path)
     for path in filter(None, (out / "factors.png", plot_path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         confusion_plot(report, path)
     # A table that does not fit is cut to pieces; lines that are too long can still be read.
     _print(Console(file=console.file, width=max(console.width, _WIDTH)), report)
     console.print(Text(f"\nfactors.json and factors.png are in {out}"), soft_wrap=True)
-
-
-def _plain(value: Any) -> Any:
-    """Rounded: further digits are noise."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
 
 
 def _print(console: Console, report: FactorReport) -> None:

@@ -1,7 +1,5 @@
 """``datagen bench labels``: runs the benchmark, prints its table, writes CSV, JSON and pictures."""
 
-import json
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.labels import QUICK, LabelReport, Plan, bench_labels
 from datagen.config import EngineSettings
 from datagen.engines.registry import open_engine
@@ -45,11 +44,8 @@ def run_label_bench(
         report = bench_labels(engine, journal, plan, note=note)
 
     report.rows.write_csv(out / "labels.csv")
-    figures = {name: _plain(value) for name, value in report.figures.items()}
-    figures["seconds"] = round(time.monotonic() - began, 1)
-    for path in filter(None, (out / "labels.json", json_path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    figures = {**report.figures, "seconds": round(time.monotonic() - began, 1)}
+    write_figures(figures, out / "labels.json", json_path)
 
     from datagen.bench.plots import accuracy_plot, reliability_plot
 
@@ -59,11 +55,6 @@ def run_label_bench(
     wide = Console(width=max(console.width, _WIDTH))
     _print(wide, report)
     console.print(Text(f"\nlabels.csv, labels.json, labels.png and reliability.png are in {out}"))
-
-
-def _plain(value: float) -> float | None:
-    """JSON knows neither infinity nor not-a-number."""
-    return round(value, 4) if math.isfinite(value) else None
 
 
 def _print(console: Console, report: LabelReport) -> None:

@@ -6,15 +6,21 @@ torch take seconds to import, so whoever imports this does so when there is some
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
 from assets.console import quieten_transformers
-from assets.definitions import ASSETS
+from assets.graph import ASSETS, CHECKS
+from assets.graph.checks import failed_checks
+from assets.graph.further import with_further
 from assets.parquet_io import ParquetTables
+from assets.shards import attended, know_shards
 from assets.workspace import Workspace
 from datagen.config import Settings
-from datagen.errors import DatagenError
+from datagen.errors import CheckError, DatagenError
+from datagen.shards import MAIN
+from datagen.verify import use_verifiers
 from schemas import ContractError
 
 
@@ -24,11 +30,16 @@ def materialize(settings: Settings, out: Path, selection: dg.AssetSelection | No
     Args:
         settings: of the run.
         out: the output folder.
-        selection: which; default: all.
+        selection: which, of those that are made of all shards; default: all there are, of the
+            shard of the sources that the settings name.
 
     Raises:
+        CheckError: a check has stopped the shard.
         DatagenError: whatever an asset raises of ours.
     """
+    # As each step does; here, so that one that cannot be used ends the run before it begins.
+    use_verifiers(settings.seeds.verifiers)
+    assets = with_further(ASSETS, settings.export.further)
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     if "DAGSTER_HOME" not in os.environ:
@@ -37,11 +48,16 @@ def materialize(settings: Settings, out: Path, selection: dg.AssetSelection | No
         (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
         os.environ["DAGSTER_HOME"] = str(home)
     quieten_transformers()
-    with dg.DagsterInstance.get() as instance:
+    tags = {"datagen/command": uuid4().hex}
+    with attended(), dg.DagsterInstance.get() as instance:
         try:
+            know_shards(instance, out)
             dg.materialize(
-                ASSETS,
+                [*assets, *CHECKS],
+                # What is of all shards is of none of them.
+                partition_key=MAIN if selection is None else None,
                 instance=instance,
+                tags=tags,
                 selection=selection,
                 resources={
                     "workspace": Workspace(out=str(out), settings_json=settings.model_dump_json()),
@@ -55,7 +71,9 @@ def materialize(settings: Settings, out: Path, selection: dg.AssetSelection | No
             raise KeyboardInterrupt from error
         except Exception as error:
             # Dagster wraps what an asset raises; the user wants to read our message.
-            raise _cause(error) from error
+            runs = instance.get_runs(dg.RunsFilter(tags=tags))
+            told = "\n".join(filter(None, (failed_checks(instance, run.run_id) for run in runs)))
+            raise (CheckError(told) if told else _cause(error)) from error
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assets.options import config_option, out_option
 from datagen.errors import PublishError
 
 if TYPE_CHECKING:
@@ -42,24 +43,13 @@ class Given:
 @click.command()
 @click.option("--to", metavar="DIR|OWNER/NAME", help="Folder, or dataset on the Hub (HF_ENDPOINT).")
 @click.option("--from", "folder", type=click.Path(path_type=Path), help="Folder to publish.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Of the run; its folder `published` is published.",
-)
+@out_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--private/--public", default=None, help="Who may see it; default: as it is.")
 @click.option("--gated", type=click.Choice(["auto", "manual", "no"]), help="Who may read it.")
 @click.option("--tag", help="Name of the tag; default: from the digest of the data.")
 @click.option("--license", help="To publish under, where those of the seeds differ.")
-@click.option(
-    "--config",
-    envvar="DATAGEN_CONFIG",
-    type=click.Path(path_type=Path),
-    help="Settings, a datagen.toml.",
-)
+@config_option
 def publish(
     to: str | None,
     folder: Path | None,
@@ -77,9 +67,12 @@ def publish(
     the same command goes on where it was.
     """
     from datagen.config import load_settings
+    from datagen.publish.configs import use_exports
 
     given = Given(to, private, gated, tag, license, dry_run)
-    run_publish(folder or out / "published", load_settings(config).publish, given)
+    settings = load_settings(config)
+    use_exports(settings.export.further)  # which the folder is to be checked by
+    run_publish(folder or out / "published", settings.publish, given)
 
 
 def run_publish(folder: Path, settings: "PublishSettings", given: Given) -> None:

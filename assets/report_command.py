@@ -8,24 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assets.options import config_option, out_option
+
 if TYPE_CHECKING:
     from datagen.config import Settings
 
 
 @click.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Of the run; `report.html` is written there.",
-)
-@click.option(
-    "--config",
-    envvar="DATAGEN_CONFIG",
-    type=click.Path(path_type=Path),
-    help="Settings, a datagen.toml.",
-)
+@out_option
+@config_option
 def report(out: Path, config: Path | None) -> None:
     """Write OUT/report.html: what the run made, what it cost, how far its labels can be trusted.
 
@@ -51,27 +42,15 @@ def write_report(out: Path, settings: "Settings") -> Path:
         PublishError: if what is published there is damaged.
     """
     from assets.console import read_table
-    from assets.graph.publishing import BUNDLED_NOTE, TOY_NOTE
-    from assets.parquet_io import table_path
-    from datagen.config import BUNDLED, EMBEDDED
+    from assets.graph.publishing import run_report
     from datagen.publish.manifest import MANIFEST, read_manifest
-    from datagen.report import REPORT, REPORT_TABLES, RunReport
+    from datagen.report import REPORT
 
     read_table(out, "seeds")  # says what to do if there is no run
-    made = [name for name in REPORT_TABLES if table_path(out, name).exists()]
-    tables = {name: read_table(out, name) for name in made}
     published = out / "published"
     manifest = read_manifest(published) if (published / MANIFEST).exists() else None
-    toy = settings.engine.model == EMBEDDED
-    notes = {TOY_NOTE: toy, BUNDLED_NOTE: settings.seeds.path == BUNDLED}
-    run = RunReport(
-        tables,
-        out=out,
-        model="embedded reasoner" if toy else settings.engine.model,
-        remarks=[note for note, holds in notes.items() if holds],
-    )
     path = out / REPORT
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(run.page(manifest), encoding="utf-8", newline="\n")
+    fresh.write_text(run_report(out, settings).page(manifest), encoding="utf-8", newline="\n")
     fresh.replace(path)
     return path

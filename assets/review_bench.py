@@ -1,7 +1,5 @@
 """``datagen bench review``: runs the benchmark, prints what each way removes, writes JSON."""
 
-import json
-import math
 import time
 from pathlib import Path
 from typing import Final
@@ -10,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.review import QUICK, ReviewPlan, ReviewReport, bench_review
 from datagen.config import EngineSettings
 from datagen.engines.registry import open_engine
@@ -38,20 +37,12 @@ def run_review_bench(console: Console, *, out: Path, quick: bool, json_path: Pat
     with Journal(out / "journal.sqlite") as journal:
         report = bench_review(engine, journal, QUICK if quick else ReviewPlan(), note=note)
 
-    figures = {name: _plain(value) for name, value in report.figures.items()}
-    figures["seconds"] = round(time.monotonic() - began, 1)
-    for path in filter(None, (out / "review.json", json_path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    figures = {**report.figures, "seconds": round(time.monotonic() - began, 1)}
+    write_figures(figures, out / "review.json", json_path)
     console.print()
     console.print(_table(report))
     console.print(Text(_summary(report), style="bold"))
     console.print(Text(f"\nreview.json is in {out}"), soft_wrap=True)
-
-
-def _plain(value: float) -> float | None:
-    """JSON knows neither infinity nor not-a-number."""
-    return round(value, 4) if math.isfinite(value) else None
 
 
 def _table(report: ReviewReport) -> Table:

@@ -14,26 +14,14 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from assets.options import config_option, out_option
+
 if TYPE_CHECKING:
     from assets.workspace import Workspace
     from datagen.review.server import Server
     from datagen.review.tools.protocol import Problem, Pushed
 
 console = Console()
-
-_out = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Of the run.",
-)
-_config = click.option(
-    "--config",
-    envvar="DATAGEN_CONFIG",
-    type=click.Path(path_type=Path),
-    help="Settings, a datagen.toml.",
-)
 
 
 @click.group()
@@ -86,8 +74,8 @@ def serve(port: int, annotators: tuple[str, ...], home: Path | None, install_onl
 
 
 @review.command()
-@_out
-@_config
+@out_option
+@config_option
 def push(out: Path, config: Path | None) -> None:
     """Put the queue of a run before people; `datagen run` does so by itself."""
     from assets.console import read_table
@@ -100,14 +88,14 @@ def push(out: Path, config: Path | None) -> None:
 
 
 @review.command()
-@_out
-@_config
+@out_option
+@config_option
 def pull(out: Path, config: Path | None) -> None:
     """Take what people submitted, decide, and make anew what depends on it."""
+    from assets.automation.jobs import DEPENDS_ON_REVIEWS
     from assets.console import RunDisplay, read_table
     from assets.materialize import materialize
     from assets.progress import listening
-    from assets.review_sensor import DEPENDS_ON_REVIEWS
     from assets.review_summary import review_summary
 
     workspace = _workspace(out, config)
@@ -121,7 +109,7 @@ def pull(out: Path, config: Path | None) -> None:
 
 
 @review.command()
-@_out
+@out_option
 def status(out: Path) -> None:
     """What awaits review, what was decided, and how far reviewers agree."""
     from assets.review_summary import review_summary
@@ -131,8 +119,8 @@ def status(out: Path) -> None:
 
 @review.command()
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Default: OUT/review.")
-@_out
-@_config
+@out_option
+@config_option
 def export(folder: Path | None, out: Path, config: Path | None) -> None:
     """Write the queue and empty forms for seeds into JSONL files, to be sent to people."""
     from assets.console import read_table
@@ -154,8 +142,8 @@ def export(folder: Path | None, out: Path, config: Path | None) -> None:
 
 @review.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_out
-@_config
+@out_option
+@config_option
 def import_(files: tuple[Path, ...], out: Path, config: Path | None) -> None:
     """Take filled-in files; whoever answered is named by the file: ann.jsonl.
 

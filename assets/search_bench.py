@@ -1,7 +1,5 @@
 """``datagen bench search``: runs the benchmark, prints figures by their target, writes JSON."""
 
-import json
-import math
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.bench_files import write_figures
 from datagen.bench.search import QUICK, SearchPlan, SearchReport, bench_search
 from datagen.config import EngineSettings
 from datagen.engines.registry import WEIGHTS, open_engine
@@ -57,10 +56,8 @@ def run_search_bench(
     finally:
         engine.close()
     report.detail["seconds"] = time.monotonic() - began
-    text = json.dumps(_plain({**report.figures, "detail": report.detail}), indent=2) + "\n"
-    for path in filter(None, (out / "search.json", json_path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    figures = {**report.figures, "detail": report.detail}
+    write_figures(figures, out / "search.json", json_path)
     # A table that does not fit is cut to pieces; lines that are too long can still be read.
     wide = Console(file=console.file, width=max(console.width, _WIDTH))
     for table in (_figures(report), _ways(report.detail)):
@@ -68,15 +65,6 @@ def run_search_bench(
         wide.print(table)
     told = f"\nsearch.json is in {out}\njournal, for the same command to go on from: {journal_path}"
     console.print(Text(told), soft_wrap=True)
-
-
-def _plain(value: Any) -> Any:
-    """Rounded: further digits are noise. JSON knows no infinity."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value
 
 
 def _figures(report: SearchReport) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from assets.options import CONFIG_VARIABLE, OUT_VARIABLE
 from datagen.config import BUNDLED, NONE, Settings, load_settings
 from datagen.engines.protocol import Engine
 from datagen.engines.registry import open_team
@@ -15,17 +16,19 @@ from datagen.reasoner.bundle import CODE_SEEDS, SEEDS
 from datagen.review.tools.jsonl.tool import JsonlTool
 from datagen.review.tools.opening import open_tool
 from datagen.review.tools.protocol import ReviewTool
+from datagen.shards import MAIN, shard_folder
+from datagen.verify import use_verifiers
 from datagen.verify.sandbox import Sandbox, default_sandbox
 
-OUT_VARIABLE = "DATAGEN_OUT"
-CONFIG_VARIABLE = "DATAGEN_CONFIG"
+PARTITION_NAME_TAG = "dagster/partition"
+"""Tag by which Dagster says what partition a run is about."""
 
 
 class Workspace(dg.ConfigurableResource[None]):
     """Settings and output folder.
 
     Attributes:
-        out: folder for tables, journal and published datasets.
+        out: folder for tables, journal and published datasets, and for those of the shards.
         settings_json: the settings as JSON; empty takes the file named by ``DATAGEN_CONFIG``, or
             the defaults.
     """
@@ -33,14 +36,20 @@ class Workspace(dg.ConfigurableResource[None]):
     out: str
     settings_json: str = ""
     _engine: Engine | None = PrivateAttr(default=None)
+    _shard: str = PrivateAttr(default=MAIN)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Take the shard from the run, and what is the user's own from the settings."""
+        use_verifiers(self.settings.seeds.verifiers)
+        tags = context.run.tags if context.run else {}
+        self._shard = tags.get(PARTITION_NAME_TAG, MAIN)
 
     @cached_property
     def settings(self) -> Settings:
         """The settings of this run."""
         if self.settings_json:
             return Settings.model_validate_json(self.settings_json)
-        path = os.environ.get(CONFIG_VARIABLE)
-        return load_settings(Path(path) if path else None)
+        return default_settings()
 
     def engine(self) -> Engine:
         """The engine of this run: opened when it is first asked for, and shared by all stages."""
@@ -72,19 +81,34 @@ class Workspace(dg.ConfigurableResource[None]):
         return default_sandbox()
 
     @property
+    def shard(self) -> str:
+        """The shard that the run is about; of assets that are made of all, no meaning."""
+        return self._shard
+
+    @property
+    def root(self) -> Path:
+        """The output folder."""
+        return Path(self.out)
+
+    @property
+    def folder(self) -> Path:
+        """Of the shard: its tables, its journal, the record of its work."""
+        return shard_folder(self.root, self._shard)
+
+    @property
     def journal_path(self) -> Path:
-        """Where the engine's answers are kept."""
-        return Path(self.out) / "journal.sqlite"
+        """Where the engine's answers about the shard are kept."""
+        return self.folder / "journal.sqlite"
 
     @property
     def published_path(self) -> Path:
         """The published dataset repository."""
-        return Path(self.out) / "published"
+        return self.root / "published"
 
     @property
     def review_path(self) -> Path:
         """Files that go out to reviewers and come back, and the seeds that people authored."""
-        return Path(self.out) / "review"
+        return self.root / "review"
 
     @property
     def authored_path(self) -> Path:
@@ -111,3 +135,13 @@ class Workspace(dg.ConfigurableResource[None]):
 def default_out() -> str:
     """Output folder outside the command line: ``DATAGEN_OUT``, else ``out``."""
     return os.environ.get(OUT_VARIABLE, "out")
+
+
+def default_settings() -> Settings:
+    """Settings outside the command line: of the file that ``DATAGEN_CONFIG`` names, else defaults.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a setting is unknown or out of range.
+    """
+    path = os.environ.get(CONFIG_VARIABLE)
+    return load_settings(Path(path) if path else None)

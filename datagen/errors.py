@@ -8,6 +8,7 @@
     ├── MarkupError      a trace's thought-factor markup does not parse
     ├── EngineError      a model or server is broken (a bad completion is data, not an error)
     ├── JournalError     the journal file is damaged or belongs to something else
+    ├── CheckError       a shard fails a check that it must pass
     ├── PublishError     a dataset cannot be published as asked
     └── ReviewError      the review tool cannot be installed, started or reached, or refuses
 
@@ -40,6 +41,10 @@ class EngineError(DatagenError):
 
 class JournalError(DatagenError):
     """The journal file is damaged or not a journal."""
+
+
+class CheckError(DatagenError):
+    """A shard fails a check that it must pass; names the check and the limit."""
 
 
 class PublishError(DatagenError):

@@ -58,6 +58,7 @@ from schemas.rollouts import Rollout
 from schemas.rubric_rewards import RubricReward
 from schemas.seeds import Seed
 from schemas.sft import Sft
+from schemas.shards import SEED_KINDS, SeedKind, Shard
 from schemas.step_labels import StepLabel
 from schemas.step_preference import STEP_PREFERENCE_KINDS, StepPreference, StepPreferenceKind
 from schemas.summaries import SUMMARY_WRITERS, Summary, SummaryWriter
@@ -72,6 +73,7 @@ from schemas.vocabulary import (
     DOMAINS,
     LABEL_SOURCES,
     OUTCOMES,
+    OWN_VERIFIER,
     PROVENANCES,
     ROLES,
     ROUTES,
@@ -94,6 +96,7 @@ from schemas.vocabulary import (
 CONTRACTS: Final[dict[str, type[Contract]]] = {
     contract.table: contract
     for contract in (
+        Shard,
         Seed,
         CodeSeed,
         Quarantine,
@@ -152,6 +155,7 @@ __all__ = [
     "MAX_CALLS",
     "MAX_CALL_CHARS",
     "OUTCOMES",
+    "OWN_VERIFIER",
     "PROVENANCES",
     "REJECTION_KINDS",
     "REJECTION_RULES",
@@ -160,6 +164,7 @@ __all__ = [
     "REVIEW_TOOLS",
     "ROLES",
     "ROUTES",
+    "SEED_KINDS",
     "SPLITS",
     "STEP_CHECKS",
     "STEP_PREFERENCE_KINDS",
@@ -221,7 +226,9 @@ __all__ = [
     "Route",
     "RubricReward",
     "Seed",
+    "SeedKind",
     "Sft",
+    "Shard",
     "Split",
     "StepCheck",
     "StepLabel",

@@ -3,9 +3,9 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import Choice, verifier_column
 from schemas.contract import Contract
-from schemas.vocabulary import CODE_TASKS, VERIFIERS
+from schemas.vocabulary import CODE_TASKS
 
 
 class CodeTask(Contract):
@@ -27,7 +27,7 @@ class CodeTask(Contract):
     factors = dy.List(dy.String(), description="Thought factor that each step performs.")
     answer = dy.String(min_length=1, description="A right answer.")
     gold = dy.String(min_length=1, description="What the verifier compares answers with.")
-    verifier = Choice(VERIFIERS, description="How answers are judged.")
+    verifier = verifier_column("How answers are judged.")
 
     @dy.rule()
     def one_factor_per_step(cls) -> pl.Expr:

@@ -10,7 +10,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-from schemas.vocabulary import ROLES
+from schemas.vocabulary import OWN_VERIFIER, ROLES, VERIFIERS
 
 
 class Choice(dy.String):
@@ -59,6 +59,16 @@ def conversation(description: str) -> dy.List:
         }
     )
     return dy.List(message, min_length=1, description=description)
+
+
+def verifier_column(description: str) -> dy.String:
+    """The name of a verifier: a built-in one, or one of the user's own.
+
+    Which own ones there are is known where answers are judged, and not to everybody who reads a
+    table, so of these only the form is held.
+    """
+    names = "|".join(VERIFIERS)
+    return dy.String(regex=f"^({names}|{OWN_VERIFIER}[a-z][a-z0-9_]*)$", description=description)
 
 
 def seed_column() -> dy.String:

@@ -3,9 +3,8 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import verifier_column
 from schemas.contract import Contract
-from schemas.vocabulary import VERIFIERS
 
 
 class Prefix(Contract):
@@ -24,7 +23,7 @@ class Prefix(Contract):
     steps = dy.List(dy.String(), description="The human steps kept.")
     factors = dy.List(dy.String(), description="Thought factor that each kept step performs.")
     answer = dy.String(min_length=1, description="The seed's answer, taken as gold.")
-    verifier = Choice(VERIFIERS, description="How answers are compared with the gold answer.")
+    verifier = verifier_column("How answers are compared with the gold answer.")
 
     @dy.rule()
     def n_steps_counts_steps(cls) -> pl.Expr:

@@ -3,10 +3,9 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice, conversation
+from schemas.columns import Choice, conversation, verifier_column
 from schemas.contract import Contract
 from schemas.questions import DIFFICULTIES, SPLITS
-from schemas.vocabulary import VERIFIERS
 
 
 class Rl(Contract):
@@ -30,7 +29,7 @@ class Rl(Contract):
         {
             "style": dy.String(description="How the reward is found, e.g. rule."),
             "ground_truth": dy.String(description="What the reward compares with."),
-            "verifier": Choice(VERIFIERS, description="How it compares, as in extra_info."),
+            "verifier": verifier_column("How it compares, as in extra_info."),
         },
         description="How verl rewards an answer.",
     )
@@ -39,7 +38,7 @@ class Rl(Contract):
             "index": dy.Int64(min=0, description="0-based position of the row in its split."),
             "split": Choice(SPLITS, description="The split that the row belongs to."),
             "seed_id": dy.String(description="The seed or code task whose question it is."),
-            "verifier": Choice(VERIFIERS, description="How answers are judged."),
+            "verifier": verifier_column("How answers are judged."),
             "pass_rate": dy.Float64(
                 nullable=True,
                 min=0,

@@ -3,9 +3,9 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import Choice, verifier_column
 from schemas.contract import Contract
-from schemas.vocabulary import ALGORITHMS, OUTCOMES, VERIFIERS
+from schemas.vocabulary import ALGORITHMS, OUTCOMES
 
 
 class Rollout(Contract):
@@ -46,7 +46,7 @@ class Rollout(Contract):
     tail = dy.String(description="Text at its end that could not be read as steps.")
     answer = dy.String(nullable=True, description="The answer extracted; null if there is none.")
     gold = dy.String(description="The answer it was compared with.")
-    verifier = Choice(VERIFIERS, description="How the two were compared.")
+    verifier = verifier_column("How the two were compared.")
     outcome = Choice(OUTCOMES, description="The verdict; unverifiable is never counted as wrong.")
     reason = dy.String(description="Why the verdict is what it is.")
     n_tokens = dy.Int64(min=0, description="Tokens generated.")

@@ -3,9 +3,9 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice, rubric
+from schemas.columns import Choice, rubric, verifier_column
 from schemas.contract import Contract
-from schemas.vocabulary import DOMAINS, VERIFIERS
+from schemas.vocabulary import DOMAINS
 
 
 class Seed(Contract):
@@ -31,7 +31,7 @@ class Seed(Contract):
     )
     factors = dy.List(dy.String(), description="Thought factor that each step performs.")
     answer = dy.String(min_length=1, description="The final answer, taken as gold.")
-    verifier = Choice(VERIFIERS, description="How answers are compared with the gold answer.")
+    verifier = verifier_column("How answers are compared with the gold answer.")
     criteria = rubric(
         "The rubric of a question without a checkable answer; else null.", nullable=True
     )

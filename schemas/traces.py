@@ -3,9 +3,9 @@
 import dataframely as dy
 import polars as pl
 
-from schemas.columns import Choice
+from schemas.columns import Choice, verifier_column
 from schemas.contract import Contract
-from schemas.vocabulary import OUTCOMES, PROVENANCES, VERIFIERS
+from schemas.vocabulary import OUTCOMES, PROVENANCES
 
 
 class Trace(Contract):
@@ -37,7 +37,7 @@ class Trace(Contract):
     n_human_steps = dy.Int32(min=0, description="Leading steps that a person wrote.")
     answer = dy.String(nullable=True, description="The answer it ends with; null if there is none.")
     gold = dy.String(description="The answer it was compared with.")
-    verifier = Choice(VERIFIERS, description="How the two were compared.")
+    verifier = verifier_column("How the two were compared.")
     outcome = Choice(OUTCOMES, description="The verdict; unverifiable is never counted as wrong.")
     provenance = Choice(PROVENANCES, description="Who wrote the part after the prefix.")
     engine = dy.String(

@@ -22,6 +22,9 @@ Verifier = Literal[
 ]
 """How an answer is compared with the gold answer; *rubric*: not at all, since nobody could."""
 
+OWN_VERIFIER: Final = "own:"
+"""What the name of a user's own verifier begins with, before its name in the settings."""
+
 Outcome = Literal["correct", "wrong", "unverifiable", "truncated"]
 """How a completion ended; *unverifiable* is never counted as wrong."""
 

@@ -102,6 +102,7 @@ class HubServer:
         hang: which uploads never to answer.
         broken: (method, end of the path) → statuses of the next such requests.
         echo_token: whether errors repeat the token that was sent, as no server should.
+        down: whether connections are cut as soon as they are made, ``n_refused`` so far.
     """
 
     def __init__(self, root: Path, users: Mapping[str, User]) -> None:
@@ -114,7 +115,8 @@ class HubServer:
         self.cut: set[int] = set()
         self.hang: set[int] = set()
         self.broken: dict[tuple[str, str], list[int]] = {}
-        self.echo_token = False
+        self.echo_token = self.down = False
+        self.n_refused = 0
         self._transports: dict[int, Any] = {}
         self._blobs = root / "blobs"
         self._blobs.mkdir(parents=True)
@@ -124,12 +126,15 @@ class HubServer:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        transports = self._transports
+        server, transports = self, self._transports
 
         class Protocol(H11Protocol):
             def connection_made(self, transport: Any) -> None:
                 super().connection_made(transport)
                 transports[transport.get_extra_info("peername")[1]] = transport
+                if server.down:
+                    server.n_refused += 1
+                    transport.abort()
 
         config = uvicorn.Config(
             self._app(), host="127.0.0.1", port=0, log_level="error", http=Protocol, lifespan="off"

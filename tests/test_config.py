@@ -22,7 +22,6 @@ from datagen.search.puct import PuctConfig
 from datagen.search.revise import ReviseConfig
 from datagen.traces.model import Step, Trace
 
-README = Path(__file__).parents[1] / "README.md"
 TABLE = list(Settings().table())
 
 
@@ -88,13 +87,6 @@ def test_an_unknown_engine_kind_is_refused():
 def test_every_setting_has_a_meaning():
     for name, default, meaning in TABLE:
         assert meaning and default, name
-
-
-def test_the_readme_lists_every_setting_with_its_default_and_no_other():
-    _, _, table = README.read_text(encoding="utf-8").partition("| setting | default | meaning |\n")
-    rows = [line for line in table.partition("\n\n")[0].splitlines() if line.startswith("| `")]
-    expected = [f"| `{name}` | `{default}` | {meaning} |" for name, default, meaning in TABLE]
-    assert rows == expected
 
 
 def test_the_settings_reach_the_search_for_first_errors():

@@ -25,7 +25,8 @@ from datagen.export import export_sft
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.judge import judge_traces
-from datagen.measure import measure_traces, pick_traces
+from datagen.measure import pick_traces
+from datagen.measure.run import measure_traces
 from datagen.prompts.dialect import INSTRUCT, NATIVE
 from datagen.reasoner.bundle import SEEDS, problem_of
 from datagen.reasoner.oracle import first_error, judge_trace
@@ -692,7 +693,7 @@ def made() -> tuple[pl.DataFrame, Corrected]:
     """Seeds of the world, and the corrections that the whole pipeline makes of them."""
     settings = Settings()
     dialect = settings.engine.dialect
-    seeds = read_seeds(str(SEEDS), limit=40).seeds
+    seeds = read_seeds(str(SEEDS), limit=30).seeds
     prefixes = make_prefixes(seeds, n_prefixes=0)
     search = GenerateConfig("best_of_n", best_of_n=BestOfNConfig(12))
     with closing(open_engine(settings.engine)) as policy, Journal(":memory:") as journal:

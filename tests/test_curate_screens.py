@@ -1,7 +1,5 @@
 """Length and language of questions, and the settings of curation."""
 
-import subprocess
-import sys
 from typing import Any
 
 import polars as pl
@@ -148,12 +146,3 @@ def test_a_language_that_cannot_be_told_is_an_error_even_without_questions() -> 
 def test_a_setting_out_of_range_is_shown(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CurateConfig(**settings)
-
-
-@pytest.mark.slow
-def test_what_guesses_languages_is_not_loaded_with_the_package() -> None:
-    program = "import sys, datagen.curate; print('py3langid' in sys.modules)"
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "False"

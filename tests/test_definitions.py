@@ -8,9 +8,11 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from assets.definitions import defs
 from assets.parquet_io import CONTRACT_OF, ParquetTables
+from assets.shards import READS_ACCEPTED, SHARD_TABLES
 from schemas import ContractError
 
 REPO = Path(__file__).parents[1]
@@ -22,6 +24,7 @@ trace_labels corrections summaries rubric_rewards sft sft_plain prm prm_verified
 advantages preference step_preference kto critique orm processbench raw_rollouts published uploaded
 reviews decisions annotators review_queue offered
 reviewed_step_labels reviewed_trace_labels reviewed_tags reviewed_corrections
+shards accepted
 """.split()  # noqa: SIM905
 
 
@@ -53,8 +56,12 @@ def test_every_named_asset_exists_with_its_dependencies():
     keys = {key.to_user_string(): key for key in graph.get_all_asset_keys()}
     assert set(NAMES) == set(keys)
 
+    of_all = {key.to_user_string() for key in graph.get(keys["accepted"]).child_keys}
+
     def parents(name: str) -> set[str]:
-        return {key.to_user_string() for key in graph.get(keys[name]).parent_keys}
+        found = {key.to_user_string() for key in graph.get(keys[name]).parent_keys}
+        assert ("accepted" in found) == (name in of_all)
+        return found - {"accepted"}
 
     asked = {"seeds", "code_seeds", "code_tasks", "rollouts"}
     assert parents("questions") == asked
@@ -104,6 +111,29 @@ def test_every_named_asset_exists_with_its_dependencies():
         assert parents(f"reviewed_{name}") == own
 
 
+def _partitioned(graph: AssetGraph) -> set[dg.AssetKey]:
+    return {key for key in graph.get_all_asset_keys() if graph.get(key).partitions_def is not None}
+
+
+def test_what_is_made_shard_by_shard_is_what_the_accepted_tables_are():
+    graph = defs.resolve_asset_graph()
+    by_shard = {key.to_user_string() for key in _partitioned(graph)}
+    assert by_shard == {*SHARD_TABLES, "accepted"}
+    assert {key.to_user_string() for key in graph.get(dg.AssetKey("accepted")).parent_keys} == {
+        *SHARD_TABLES
+    }
+
+
+def test_assets_of_all_shards_read_accepted_tables_alone():
+    graph = defs.resolve_asset_graph()
+    by_shard = _partitioned(graph)
+    for key in graph.get_all_asset_keys() - by_shard:
+        node = graph.get(key)
+        if node.parent_keys & by_shard:
+            assert READS_ACCEPTED in node.assets_def.op.tags, key
+            assert dg.AssetKey("accepted") in node.parent_keys, key
+
+
 @pytest.mark.slow
 def test_dagster_validates_the_code_location(tmp_path: Path):
     done = subprocess.run(
@@ -116,7 +146,7 @@ def test_dagster_validates_the_code_location(tmp_path: Path):
 
 def test_every_stored_asset_has_a_contract():
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    assert keys - {"published", "uploaded", "offered"} == set(CONTRACT_OF)
+    assert keys - {"published", "uploaded", "offered", "accepted"} == set(CONTRACT_OF)
 
 
 @pytest.mark.slow
@@ -131,7 +161,7 @@ def test_a_table_that_breaks_its_contract_is_not_stored(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
+def test_assets_are_made_headless_by_dagsters_own_command_line(tmp_path: Path):
     settings = tmp_path / "datagen.toml"
     settings.write_text(
         "[seeds]\nlimit = 2\n[code]\nlimit = 2\n[search]\nn_simulations = 1\nn_root_rollouts = 2\n"
@@ -142,13 +172,14 @@ def test_the_job_runs_headless_from_dagsters_own_command_line(tmp_path: Path):
         "DATAGEN_OUT": str(tmp_path / "out"),
         "DATAGEN_CONFIG": str(settings),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*",
-         "-m", "assets.definitions"],
-        capture_output=True, text=True, cwd=REPO, timeout=300, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert (tmp_path / "out" / "published" / "README.md").exists()
+    # A new Dagster knows no shard; the first of the two tells it of the one that is always there.
+    for options in (["shards"], ["group:seeds", "--partition", "main"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "assets.definitions",
+             "--select", *options],
+            capture_output=True, text=True, cwd=REPO, timeout=300, env=environment,
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     tables = {path.stem: path for path in (tmp_path / "out" / "tables").iterdir()}
-    assert set(tables) == set(NAMES) - {"published", "uploaded", "offered"}
+    assert {"shards", "seeds", "code_seeds", "quarantine", "prefixes"} < set(tables)
     assert pl.read_parquet(tables["seeds"]).height == 2

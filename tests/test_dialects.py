@@ -31,7 +31,8 @@ from datagen.errors import ConfigError
 from datagen.factors.taxonomy import Factor
 from datagen.journal import Journal
 from datagen.judge import critique_judge
-from datagen.measure import MeasureConfig, measure_traces, pick_traces
+from datagen.measure import MeasureConfig, pick_traces
+from datagen.measure.run import measure_traces
 from datagen.prompts import instruct, instruct_code, instruct_critique, instruct_rubric
 from datagen.prompts.dialect import DIALECTS, INSTRUCT, NATIVE, PromptStyle
 from datagen.prompts.reading import Opinion, StepSurprisal

@@ -1,85 +1,25 @@
-"""Twenty kills at random moments: nothing that was journaled is lost or drawn again.
+"""Twenty kills at random moments: nothing that was journaled is lost or drawn again."""
 
-This file is also the program that is killed: it runs a search over a slow toy engine, and writes
-down each request before the engine answers it.
-"""
-
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
+import killed_search
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from datagen.engines.fake import FakeEngine, toy_prefer, toy_question, toy_write
-from datagen.engines.protocol import CompletionRequest, Request
-from datagen.journal import Journal, journal_key
-from datagen.search.generate import GenerateConfig
-from datagen.search.puct import PuctConfig
-from datagen.search.run import search_prefixes
-from datagen.traces.prefixes import make_prefixes
-from schemas import Seed
+from datagen.journal import Journal
 
 N_KILLS = 20
-N_SEEDS = 40
-ENGINES = {
-    "batches": {"batch_size": 32, "concurrency": 1, "delay_s": 0.15},
-    "many calls": {"batch_size": 1, "concurrency": 16, "delay_s": 0.12},
-}
-
-
-class Logged(FakeEngine):
-    """Writes down what it is asked, through to the operating system, before it answers."""
-
-    log: Path
-
-    async def _call(self, requests: Sequence[Request]) -> None:
-        with self.log.open("a") as log:
-            for request in requests:
-                if isinstance(request, CompletionRequest):
-                    log.write(journal_key(self.fingerprint, request) + "\n")
-        await super()._call(requests)
-
-
-def run_search(kind: str, folder: Path) -> None:
-    """The run that is killed; leaves its tables once it comes to its end."""
-    engine = Logged(toy_write, toy_prefer, **ENGINES[kind])
-    engine.log = folder / f"asked-{os.getpid()}"
-    seeds = Seed.from_rows(
-        [
-            {
-                "seed_id": f"s{walk}",
-                "source": "toy",
-                "license": "CC0-1.0",
-                "domain": "math",
-                "question": toy_question(5 + walk % 4, walk),
-                "thought": "0+1=1",
-                "steps": ["0+1=1"],
-                "factors": ["Compute"],
-                "answer": str(5 + walk % 4),
-                "verifier": "numeric",
-                "facts": [],
-                "meta": "{}",
-            }
-            for walk in range(N_SEEDS)
-        ]
-    )
-    config = GenerateConfig(puct=PuctConfig(n_simulations=5, n_root_rollouts=6))
-    with Journal(folder / "journal") as journal:
-        found = search_prefixes(make_prefixes(seeds, n_prefixes=0), engine, journal, config=config)
-    found.nodes.write_parquet(folder / "nodes")
-    found.rollouts.write_parquet(folder / "rollouts")
 
 
 def start(kind: str, folder: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, __file__, kind, str(folder)])
+    return subprocess.Popen([sys.executable, killed_search.__file__, kind, str(folder)])
 
 
 def asked(folder: Path, pid: int) -> list[str]:
@@ -95,7 +35,7 @@ def journaled(folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("kind", killed_search.ENGINES)
 def test_twenty_kills_cost_nothing(kind: str, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
@@ -127,9 +67,6 @@ def test_twenty_kills_cost_nothing(kind: str, tmp_path: Path) -> None:
     for table in ("nodes", "rollouts"):
         assert_frame_equal(pl.read_parquet(killed / table), pl.read_parquet(whole / table))
     # What was asked twice is what was under way at a kill, and no more.
-    most = ENGINES[kind]["batch_size"] * ENGINES[kind]["concurrency"]
+    engine = killed_search.ENGINES[kind]
+    most = engine["batch_size"] * engine["concurrency"]
     assert sum(n - 1 for n in n_asked.values()) <= N_KILLS * most
-
-
-if __name__ == "__main__":
-    run_search(sys.argv[1], Path(sys.argv[2]))

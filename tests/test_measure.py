@@ -12,7 +12,8 @@ import pytest
 from datagen.bench.chains import SimulatedConfig
 from datagen.bench.simulated import GOLD, SimulatedPolicy
 from datagen.journal import Journal
-from datagen.measure import MeasureConfig, Measured, measure_traces, pick_traces
+from datagen.measure import MeasureConfig, pick_traces
+from datagen.measure.run import Measured, measure_traces
 from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.budget import Budget
 from datagen.search.first_error import FirstErrorConfig

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -31,13 +32,27 @@ from datagen.traces.model import Step
 from datagen.verify import VERIFIERS, verify_completion
 
 REPO = Path(__file__).parents[1]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+FEW_ANSWERS = """
+[search]
+n_simulations = 1
+n_root_rollouts = 2
+[labels]
+n_critiques = 0
+max_rollouts = 1
+[summaries]
+writer = "extract"
+"""
+"""For runs of which the answers do not matter."""
+
 NEVER_FILLED = {
-    *("quarantine", "rubric_rewards", "benchmark_checks"),
+    *("shards", "quarantine", "rubric_rewards", "benchmark_checks"),
     *("rejected_questions", "rejected_by_difficulty"),
     *("reviews", "decisions", "annotators"),
 }
 """Tables without a row where all seeds are good and can be checked, and nobody has reviewed."""
 TABLES = [
+    "shards",
     "seeds",
     "code_seeds",
     "quarantine",
@@ -520,12 +535,14 @@ def test_no_question_is_in_two_splits_and_no_rejected_trace_in_a_dataset(out: Pa
         assert not rejected & set(table(out, name)["id"]), name
 
 
-def test_the_published_folder_is_fit_to_be_published_elsewhere(out: Path, tmp_path: Path):
-    done = datagen("publish", "--out", out, "--to", f"{tmp_path / 'there'}/")
+def test_the_published_folder_is_fit_to_be_published_elsewhere(
+    out: Path, tmp_path: Path, here: Command
+):
+    done = here("publish", "--out", out, "--to", f"{tmp_path / 'there'}/")
     assert done.returncode == 0, done.stderr
-    again = datagen("publish", "--out", out, "--to", f"{tmp_path / 'there'}/")
+    again = here("publish", "--out", out, "--to", f"{tmp_path / 'there'}/")
     assert "Everything is there already" in again.stdout
-    left = datagen("publish", "--out", tmp_path, "--to", f"{tmp_path / 'else'}/")
+    left = here("publish", "--out", tmp_path, "--to", f"{tmp_path / 'else'}/")
     assert left.returncode == 1 and "Traceback" not in left.stderr
 
 
@@ -644,31 +661,33 @@ def test_show_draws_a_tree_of_the_run(out: Path):
     assert "Compute" in done.stdout
 
 
-def test_show_draws_a_measured_trace_and_one_of_its_probes(out: Path):
+def test_show_draws_a_measured_trace_and_one_of_its_probes(out: Path, here: Command):
     wrong = table(out, "trace_labels").filter(pl.col("first_error") >= 0)
-    done = datagen("show", wrong["trace_id"][0], "--out", out)
+    done = here("show", wrong["trace_id"][0], "--out", out)
     assert done.returncode == 0, done.stderr
     assert re.search(rf"first error +step {wrong['first_error'][0]} with", done.stdout)
     for word in ("before", "value", "checker", "native_critique", "review"):
         assert word in done.stdout
-    done = datagen("show", table(out, "probes")["rollout_id"][0], "--out", out)
+    done = here("show", table(out, "probes")["rollout_id"][0], "--out", out)
     assert done.returncode == 0, done.stderr
     assert "by first_error" in done.stdout and "measures" in done.stdout
 
 
-def test_show_works_on_a_run_that_was_stopped_before_its_labels(out: Path, tmp_path: Path):
+def test_show_works_on_a_run_that_was_stopped_before_its_labels(
+    out: Path, tmp_path: Path, here: Command
+):
     (tmp_path / "tables").mkdir()
     for name in ("prefixes", "nodes", "rollouts", "traces"):
         path = out / "tables" / f"{name}.parquet"
         (tmp_path / "tables" / path.name).write_bytes(path.read_bytes())
     trace = table(out, "traces")["trace_id"][0]
-    done = datagen("show", trace, "--out", tmp_path)
+    done = here("show", trace, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "none yet" in done.stdout
 
 
-def test_show_without_a_run_says_how_to_make_one(tmp_path: Path):
-    done = datagen("show", "world-000", "--out", tmp_path / "nothing")
+def test_show_without_a_run_says_how_to_make_one(tmp_path: Path, here: Command):
+    done = here("show", "world-000", "--out", tmp_path / "nothing")
     assert done.returncode == 1
     assert "datagen run" in done.stderr and "Traceback" not in done.stderr
 
@@ -678,17 +697,29 @@ def test_show_without_a_run_says_how_to_make_one(tmp_path: Path):
     [
         (["--seeds", "no/such/file.jsonl"], "no/such/file.jsonl"),
         (["--config", "no-such.toml"], "no-such.toml"),
-        (["--model", "no/such/model"], "no/such/model"),
     ],
 )
-def test_bad_arguments_are_one_clear_line(arguments: list[str], message: str, tmp_path: Path):
-    done = datagen("run", "--out", tmp_path / "out", "--limit", "2", *arguments)
+def test_bad_arguments_are_one_clear_line(
+    arguments: list[str], message: str, tmp_path: Path, here: Command
+):
+    done = here("run", "--out", tmp_path / "out", "--limit", "2", *arguments)
+    check_one_line(done, message)
+
+
+def test_a_model_that_is_not_there_is_one_clear_line(tmp_path: Path):
+    done = datagen("run", "--out", tmp_path / "out", "--limit", "2", "--model", "no/such/model")
+    check_one_line(done, "no/such/model")
+
+
+def check_one_line(done: subprocess.CompletedProcess[str], message: str) -> None:
     assert done.returncode == 1
     assert message in done.stderr and done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
 
 
-def test_a_bad_seed_row_is_refused_and_the_rest_goes_on(settings: Path, tmp_path: Path):
+def test_a_bad_seed_row_is_refused_and_the_rest_goes_on(tmp_path: Path):
+    settings = tmp_path / "datagen.toml"
+    settings.write_text(FEW_ANSWERS)
     lines = SEEDS.read_text().splitlines()[:4]
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text("\n".join([*lines[:2], '{"question": "no answer"}', *lines[2:]]))
@@ -700,11 +731,29 @@ def test_a_bad_seed_row_is_refused_and_the_rest_goes_on(settings: Path, tmp_path
     assert table(out, "quarantine")["row_idx"].to_list() == [2]
 
 
-def test_seeds_with_rubrics_are_refused_before_a_model_is_asked_that_cannot_judge(tmp_path: Path):
+def test_a_source_that_is_mostly_bad_is_stopped_before_a_model_is_asked(
+    tmp_path: Path, here: Command
+):
+    lines = SEEDS.read_text().splitlines()[:2] + ['{"question": "no answer"}'] * 6
+    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "out"
+    seeds.write_text("\n".join(lines))
+    done = here("run", "--seeds", seeds, "--out", out)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: shard 'main' was stopped by its checks:\n  refused: 75.0 %"
+    )
+    assert "checks.max_refused_share" in done.stderr and "Traceback" not in done.stderr
+    assert table(out, "quarantine").height == 6
+    assert not (out / "tables" / "prefixes.parquet").exists()
+
+
+def test_seeds_with_rubrics_are_refused_before_a_model_is_asked_that_cannot_judge(
+    tmp_path: Path, here: Command
+):
     seeds, out = tmp_path / "essays.jsonl", tmp_path / "out"
     fields = {"question": "Why is the sky blue?", "thought": "Light scatters.", "answer": "Air."}
     seeds.write_text(json.dumps(fields | {"seed_id": "sky", "rubric": ["Names scattering."]}))
-    done = datagen("run", "--seeds", seeds, "--out", out)
+    done = here("run", "--seeds", seeds, "--out", out)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and "'sky'" in done.stderr
     assert "engine.prompts" in done.stderr and "Traceback" not in done.stderr

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from datagen import files
 from datagen.errors import PublishError
-from datagen.publish import Manifest, check_repository, repository, swap
-from datagen.publish.swap import replacing
+from datagen.files import replacing
+from datagen.publish import Manifest, check_repository, repository
 from tests.published_rows import TABLES, contents, write
 
 
@@ -135,7 +136,7 @@ def fill(folder: Path, text: str) -> None:
 def test_systems_without_exchange_replace_by_renaming(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swap, "_exchange", lambda *_: False)
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
     for text in ("old", "new"):
         fill(tmp_path / "x", text)
     assert (tmp_path / "x" / "a").read_text() == "new"
@@ -170,7 +171,7 @@ def test_a_reader_never_finds_the_folder_missing(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     fill(folder, "0")
     (tmp_path / "y").mkdir()
-    if not swap._exchange(folder, tmp_path / "y"):
+    if not files._exchange(folder, tmp_path / "y"):
         pytest.skip("this system replaces a folder by two renames")
     fill(folder, "0")
     missing: list[bool] = []

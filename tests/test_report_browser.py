@@ -12,36 +12,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+from chromium import needs_chromium
 from report_tables import NODES, decision, node, published, report, run_tables
 from test_report import HOSTILE, progress
 
 from datagen.report import WORK, record_work
 from datagen.report.history import RUNS, Run, remember
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = Path("/usr/bin/chromium")
 LAPTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing; apt install chromium"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--headless", "--disable-background-networking", *flags],
-        )
-        yield launched
-        launched.close()
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 class Opened:

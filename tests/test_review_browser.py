@@ -6,43 +6,23 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from argilla_server import review_server  # noqa: F401
+from chromium import needs_chromium
 from review_items import CODE, CORRECTION, item, queue
 from review_people import Person
 
 from datagen.review.server import Server
 from datagen.review.tools.argilla.tool import ArgillaTool
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = (
     "</script><script>parent.hacked = 1</script><img src=x onerror='parent.hacked = 1'> "
     "$' $& #TEMPLATE#"
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing; apt install chromium"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    flags = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--headless", "--disable-background-networking", *flags],
-        )
-        yield launched
-        launched.close()
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(name="server")

@@ -3,15 +3,25 @@
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described, engine_work, thought_figures
+from assets.metadata import (
+    counts,
+    described,
+    engine_work,
+    picture,
+    sample,
+    thought_figures,
+)
+from assets.shards import by_engine, by_shard
 from assets.stages import engine_stage
 from assets.workspace import Workspace
 from datagen.code.run import trace_seeds
 from datagen.code.tasks import make_tasks
+from datagen.pictures import thought_reliability
+from datagen.show.samples import thought_samples
 from schemas import CodeThought, Execution
 
 
-@dg.asset(group_name="code")
+@by_shard(group_name="code")
 def executions(workspace: Workspace, code_seeds: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """Runs of the code seeds, value by value."""
     # Without programs there is nothing to run, and no sandbox is needed.
@@ -19,7 +29,7 @@ def executions(workspace: Workspace, code_seeds: pl.DataFrame) -> dg.Output[pl.D
     return dg.Output(frame, metadata=described(frame, "seed_id", "call", "returned", "run"))
 
 
-@dg.asset(group_name="code")
+@by_shard(group_name="code")
 def code_tasks(
     workspace: Workspace, code_seeds: pl.DataFrame, executions: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
@@ -32,7 +42,7 @@ def code_tasks(
     )
 
 
-@dg.asset(group_name="code")
+@by_engine(group_name="code")
 def code_thoughts(
     workspace: Workspace, code_seeds: pl.DataFrame, executions: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
@@ -49,7 +59,8 @@ def code_thoughts(
         frame,
         metadata=described(
             frame,
-            *("thought_id", "route", "steps", "step_checks", "reasons"),
+            sample=sample(thought_samples, frame, executions),
+            reliability=picture(thought_reliability, frame),
             **thought_figures(frame),
             **engine_work(progress),
         ),

@@ -3,12 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described
+from assets.metadata import counts, described, picture
+from assets.shards import by_shard
 from assets.workspace import Workspace
 from datagen.curate import curate_questions_by_difficulty, curate_traces, describe_questions
+from datagen.pictures import pass_rate_histogram
 
 
-@dg.asset(group_name="curation")
+@by_shard(group_name="curation")
 def questions(
     workspace: Workspace,
     seeds: pl.DataFrame,
@@ -26,13 +28,14 @@ def questions(
             "question_id",
             "split",
             "difficulty",
+            pass_rates=picture(pass_rate_histogram, frame),
             splits=counts(frame, "split"),
             difficulties=counts(frame, "difficulty"),
         ),
     )
 
 
-@dg.asset(group_name="curation")
+@by_shard(group_name="curation")
 def rejected_traces(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """Traces that say what another one of the same question says, and the like."""
     frame = curate_traces(traces, config=workspace.settings.curation.curate_config())
@@ -41,7 +44,7 @@ def rejected_traces(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.
     )
 
 
-@dg.asset(group_name="curation")
+@by_shard(group_name="curation")
 def rejected_by_difficulty(
     workspace: Workspace, questions: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:

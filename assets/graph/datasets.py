@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described
+from assets.metadata import counts, described, sample
+from assets.shards import OR_EMPTY, of_all
 from assets.workspace import Workspace
 from datagen.code.traces import decided
 from datagen.curate import kept
@@ -25,9 +26,10 @@ from datagen.export import (
 from datagen.export.sft import Form
 from datagen.factors.tagging import with_tags
 from datagen.review.decide.apply import decided_by_people, without_refuted
+from datagen.show.samples import benchmark_samples, chat_samples, labelled_samples
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets", ins={"decisions": OR_EMPTY})
 def sft(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -40,10 +42,10 @@ def sft(
     """Verified right traces as chats, in thought-factor markup, with those that mend an error."""
     fit = without_refuted(kept(traces, rejected_traces), decisions)
     frame = _chats(workspace, fit, reviewed_tags, reviewed_corrections, summaries, form="tagged")
-    return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
+    return dg.Output(frame, metadata=described(frame, sample=sample(chat_samples, frame)))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets", ins={"decisions": OR_EMPTY})
 def sft_plain(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -56,7 +58,7 @@ def sft_plain(
     """The same with a plain ``<think>`` block."""
     fit = without_refuted(kept(traces, rejected_traces), decisions)
     frame = _chats(workspace, fit, reviewed_tags, reviewed_corrections, summaries, form="plain")
-    return dg.Output(frame, metadata=described(frame, "id", "messages", "summary"))
+    return dg.Output(frame, metadata=described(frame, sample=sample(chat_samples, frame)))
 
 
 def _chats(
@@ -76,7 +78,7 @@ def _chats(
     )
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def prm(
     workspace: Workspace,
     measured_traces: pl.DataFrame,
@@ -91,7 +93,7 @@ def prm(
         [measured_traces, _about_code(kept(traces, rejected_traces), code_thoughts)]
     )
     frame = export_prm(labelled, reviewed_step_labels, after_first_error=cut)
-    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+    return dg.Output(frame, metadata=described(frame, sample=sample(labelled_samples, frame)))
 
 
 def _about_code(traces: pl.DataFrame, code_thoughts: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +103,7 @@ def _about_code(traces: pl.DataFrame, code_thoughts: pl.DataFrame) -> pl.DataFra
     )
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def prm_verified(
     prm: pl.DataFrame,
     reviewed_step_labels: pl.DataFrame,
@@ -117,10 +119,10 @@ def prm_verified(
         ]
     )
     frame = prm.filter(pl.col("id").is_in(verified.implode()))
-    return dg.Output(frame, metadata=described(frame, "id", "completions", "labels"))
+    return dg.Output(frame, metadata=described(frame, sample=sample(labelled_samples, frame)))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def rl(
     workspace: Workspace, seeds: pl.DataFrame, questions: pl.DataFrame, code_tasks: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
@@ -130,7 +132,7 @@ def rl(
     return dg.Output(frame, metadata=described(frame, "prompt", "answer", "extra_info"))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def orm(traces: pl.DataFrame, rejected_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """Whole replies of the policy, and whether they ended right."""
     frame = export_orm(kept(traces, rejected_traces))
@@ -139,7 +141,7 @@ def orm(traces: pl.DataFrame, rejected_traces: pl.DataFrame) -> dg.Output[pl.Dat
     )
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def processbench(
     measured_traces: pl.DataFrame,
     traces: pl.DataFrame,
@@ -153,10 +155,10 @@ def processbench(
         [measured_traces, _about_code(kept(traces, rejected_traces), code_thoughts)]
     )
     frame = export_processbench(labelled, reviewed_step_labels, reviewed_trace_labels)
-    return dg.Output(frame, metadata=described(frame, "problem", "steps", "label"))
+    return dg.Output(frame, metadata=described(frame, sample=sample(benchmark_samples, frame)))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def raw_rollouts(
     seeds: pl.DataFrame, rollouts: pl.DataFrame, probes: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
@@ -165,7 +167,7 @@ def raw_rollouts(
     return dg.Output(frame, metadata=described(frame, "question", "steps", "outcome"))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def policy_value(
     nodes: pl.DataFrame, rollouts: pl.DataFrame, prefixes: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
@@ -176,7 +178,7 @@ def policy_value(
     )
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def advantages(
     traces: pl.DataFrame,
     rejected_traces: pl.DataFrame,
@@ -191,7 +193,7 @@ def advantages(
     return dg.Output(frame, metadata=described(frame, "completions", "advantages", "pit"))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets", ins={"decisions": OR_EMPTY})
 def preference(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -215,7 +217,7 @@ def preference(
     return dg.Output(frame, metadata=described(frame, "prompt", "chosen", "rejected"))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def step_preference(
     workspace: Workspace, nodes: pl.DataFrame, prefixes: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
@@ -224,7 +226,7 @@ def step_preference(
     return dg.Output(frame, metadata=described(frame, "chosen", "rejected", "delta_q", "kind"))
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets", ins={"decisions": OR_EMPTY})
 def kto(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -248,7 +250,7 @@ def kto(
     )
 
 
-@dg.asset(group_name="datasets")
+@of_all(group_name="datasets")
 def critique(
     measured_traces: pl.DataFrame,
     critiques: pl.DataFrame,
@@ -260,5 +262,9 @@ def critique(
     fates = count_critiques(measured_traces, critiques, reviewed_trace_labels, reviewed_step_labels)
     return dg.Output(
         frame,
-        metadata=described(frame, "messages", "label", fates=dg.MetadataValue.json(dict(fates))),
+        metadata=described(
+            frame,
+            sample=sample(chat_samples, frame),
+            fates=dg.MetadataValue.json(dict(fates)),
+        ),
     )

@@ -3,15 +3,18 @@
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described, engine_work
+from assets.metadata import counts, described, engine_work, picture, sample
+from assets.shards import BY_ENGINE, by_engine, by_shard
 from assets.stages import engine_stage
 from assets.workspace import Workspace
 from datagen.code.traces import code_step_labels, without_code
 from datagen.curate import kept
 from datagen.measure import pick_traces
+from datagen.pictures import label_reliability, outcomes_by_start, value_by_step
+from datagen.show.samples import trace_samples
 
 
-@dg.asset(group_name="labels")
+@by_shard(group_name="labels")
 def measured_traces(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -27,11 +30,14 @@ def measured_traces(
         n_wrong=settings.n_wrong_traces,
     )
     return dg.Output(
-        frame, metadata=described(frame, "trace_id", "markup", outcomes=counts(frame, "outcome"))
+        frame,
+        metadata=described(
+            frame, sample=sample(trace_samples, frame), outcomes=counts(frame, "outcome")
+        ),
     )
 
 
-@dg.asset(group_name="labels")
+@by_engine(group_name="labels")
 def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """What judges say of each measured trace: arithmetic, and the model's own critiques."""
     made, progress = engine_stage(
@@ -62,6 +68,7 @@ def critiques(workspace: Workspace, measured_traces: pl.DataFrame) -> dg.Output[
         "trace_labels": dg.AssetOut(description="Where each measured trace first goes wrong."),
     },
     group_name="labels",
+    **BY_ENGINE,
 )
 def label_tables(
     workspace: Workspace,
@@ -93,6 +100,8 @@ def label_tables(
             metadata=described(
                 probes,
                 *("prefix_id", "n_given_steps", "outcome"),
+                outcomes_by_start=picture(outcomes_by_start, probes),
+                outcomes=counts(probes, "outcome"),
                 **engine_work(progress),
             ),
         ),
@@ -100,7 +109,14 @@ def label_tables(
             steps,
             metadata=described(
                 steps,
-                *("text", "n_successes", "n_trials", "p_before_error", "value", "hard_label"),
+                sample=sample(
+                    trace_samples,
+                    measured_traces,
+                    step_labels=steps,
+                    trace_labels=labels,
+                    critiques=critiques,
+                ),
+                value_by_step=picture(value_by_step, steps, labels),
                 labels=counts(steps, "label_source"),
             ),
         ),
@@ -109,6 +125,7 @@ def label_tables(
             metadata=described(
                 labels,
                 *("trace_id", "first_error", "first_error_mass", "judge_first_error", "verified"),
+                reliability=picture(label_reliability, labels),
                 verified=float(labels["verified"].mean() or 0.0),  # pyright: ignore[reportArgumentType]
             ),
         ),

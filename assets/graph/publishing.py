@@ -1,16 +1,21 @@
 """The published repository: every dataset, its card, and where it all came from."""
 
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.parquet_io import earlier_table
+from assets.metadata import picture, row_counts, work_table
+from assets.parquet_io import last_table
+from assets.shards import OR_EMPTY, RETRY, of_all
 from assets.workspace import Workspace
 from datagen.config import BUNDLED, EMBEDDED, Settings
 from datagen.engines.registry import open_tokenizer
 from datagen.factors.taxonomy import TAXONOMY_VERSION
+from datagen.pictures import stage_work
 from datagen.publish import (
     Lineage,
     check_repository,
@@ -22,8 +27,10 @@ from datagen.publish import (
 )
 from datagen.publish.review import Review
 from datagen.publish.transfer.target import parse_target, publish
-from datagen.report import REPORT_TABLES, RunReport
+from datagen.report import REPORT_TABLES, WORK, RunReport
+from datagen.report.work import read_work
 from datagen.review.decide.quality import measure_reviews
+from datagen.shards import shard_folder, shard_names
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
@@ -43,6 +50,11 @@ _SHOWN = (
 """Sections of settings that the card shows."""
 
 
+_FRESH = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=26), fail_window=timedelta(hours=50)
+)
+"""A night may fail, two in a row may not go unnoticed."""
+
 _ONLY_REPORTED = (
     *("quarantine", "prefixes", "nodes", "executions", "measured_traces", "critiques", "probes"),
     *("trace_labels", "reviewed_step_labels", "review_queue", "annotators"),
@@ -50,8 +62,7 @@ _ONLY_REPORTED = (
 """Tables that the report shows, and that no dataset is."""
 
 
-@dg.asset(group_name="datasets", deps=_ONLY_REPORTED)
-def published(
+def _published(
     workspace: Workspace,
     seeds: pl.DataFrame,
     rollouts: pl.DataFrame,
@@ -83,6 +94,7 @@ def published(
     benchmark_checks: pl.DataFrame,
     reviews: pl.DataFrame,
     decisions: pl.DataFrame,
+    **further: pl.DataFrame,
 ) -> dg.MaterializeResult[Any]:
     """All datasets as one folder laid out like a Hub repository, with its card."""
     settings = workspace.settings
@@ -106,20 +118,33 @@ def published(
         "tags": reviewed_tags,
         "rollouts": raw_rollouts,
         "code_thoughts": code_thoughts,
+        **further,
     }
     tokenizer = open_tokenizer(settings.engine)
-    lineage = _lineage(settings, seeds, code_seeds, rollouts, code_thoughts)
-    report = RunReport(
-        {name: earlier_table(workspace.out, name) for name in REPORT_TABLES},
-        out=Path(workspace.out),
-        model=lineage.model,
-        remarks=lineage.notes,
+    report = run_report(
+        Path(workspace.out),
+        settings,
+        loaded={
+            "seeds": seeds,
+            "code_seeds": code_seeds,
+            "questions": questions,
+            "rollouts": rollouts,
+            "traces": traces,
+            "code_thoughts": code_thoughts,
+            "prm": prm,
+            "reviews": reviews,
+            "decisions": decisions,
+            "reviewed_trace_labels": reviewed_trace_labels,
+            "rejected_questions": rejected_questions,
+            "rejected_traces": rejected_traces,
+            "rejected_by_difficulty": rejected_by_difficulty,
+        },
     )
     repository = write_repository(
         workspace.published_path,
         tables,
         questions=questions,
-        lineage=lineage,
+        lineage=_lineage(settings, seeds, code_seeds, rollouts, code_thoughts),
         curation=curation(
             rejected_questions,
             rejected_traces,
@@ -134,15 +159,35 @@ def published(
         further=report.documents,
     )
     report.remember(repository.manifest)
+    root = workspace.root
+    work = read_work(*(shard_folder(root, shard) / WORK for shard in shard_names(root)))
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(repository.folder)),
-            "rows": dg.MetadataValue.json(dict(repository.rows)),
+            "rows": row_counts(repository.rows),
             "digest": repository.manifest.digest,
             "bytes": repository.n_bytes,
+            "work": work_table(work),
+            "work_by_stage": picture(stage_work, work),
             "card": dg.MetadataValue.md((repository.folder / "README.md").read_text("utf-8")),
         }
     )
+
+
+def published_with(further: Iterable[str]) -> dg.AssetsDefinition:
+    """The asset, with the names of further datasets to publish."""
+    ins = dict.fromkeys(further, dg.AssetIn())
+    decorator = of_all(
+        name="published",
+        group_name="datasets",
+        deps=_ONLY_REPORTED,
+        ins={**ins, "reviews": OR_EMPTY, "decisions": OR_EMPTY},
+        freshness_policy=_FRESH,
+    )
+    return decorator(_published)
+
+
+published = published_with(())
 
 
 @dg.asset_check(asset=published)  # which ``uploaded`` asks for itself
@@ -164,7 +209,7 @@ def fit_to_publish(workspace: Workspace) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset(group_name="datasets", deps=[published])
+@dg.asset(group_name="datasets", deps=[published], freshness_policy=_FRESH, retry_policy=RETRY)
 def uploaded(workspace: Workspace) -> dg.MaterializeResult[Any]:
     """The published folder, sent to the Hub or to another folder, if the settings name one."""
     settings = workspace.settings.publish
@@ -192,6 +237,39 @@ def uploaded(workspace: Workspace) -> dg.MaterializeResult[Any]:
     )
 
 
+def run_report(
+    out: Path, settings: Settings, *, loaded: Mapping[str, pl.DataFrame] | None = None
+) -> RunReport:
+    """The report of a run, from its tables; those that it has not made yet count as empty.
+
+    Args:
+        out: the run's folder.
+        settings: those of the run.
+        loaded: tables that need not be read again.
+    """
+    loaded = loaded or {}
+    return RunReport(
+        {name: loaded[name] if name in loaded else last_table(out, name) for name in REPORT_TABLES},
+        out=out,
+        model=_model(settings),
+        remarks=_notes(settings),
+    )
+
+
+def _model(settings: Settings) -> str:
+    """The model's name as a reader would look for it."""
+    engine = settings.engine
+    if engine.is_embedded:
+        return "embedded reasoner"
+    return engine.kind if engine.model == EMBEDDED else engine.model
+
+
+def _notes(settings: Settings) -> tuple[str, ...]:
+    """What a reader must know first."""
+    notes = {TOY_NOTE: settings.engine.is_embedded, BUNDLED_NOTE: settings.seeds.path == BUNDLED}
+    return tuple(note for note, holds in notes.items() if holds)
+
+
 def _repo_id(to: str | None) -> str | None:
     return parse_target(to).repo_id if to else None
 
@@ -210,15 +288,13 @@ def _lineage(
         for name, value in getattr(settings, section).model_dump().items()
         if value is not None
     }
-    toy = settings.engine.model == EMBEDDED
-    notes = {TOY_NOTE: toy, BUNDLED_NOTE: settings.seeds.path == BUNDLED}
     return Lineage(
         engine=", ".join(sorted(engines)) or "none",
-        model="embedded reasoner" if toy else settings.engine.model,
+        model=_model(settings),
         settings=shown,
         code_version=code_version(),
         sources=seed_sources(seeds, code_seeds),
-        notes=tuple(note for note, holds in notes.items() if holds),
+        notes=_notes(settings),
         taxonomy=TAXONOMY_VERSION,
         prompts=settings.engine.dialect.fingerprint,
     )

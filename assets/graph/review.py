@@ -10,10 +10,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described
+from assets.metadata import counts, described, picture, sample
 from assets.parquet_io import earlier_table
+from assets.shards import OF_ALL, OR_EMPTY, RETRY, of_all
 from assets.workspace import Workspace
 from datagen.curate import kept
+from datagen.pictures import label_reliability, value_by_step
 from datagen.review.ask.queue import make_queue
 from datagen.review.decide.adjudicate import adjudicate
 from datagen.review.decide.apply import (
@@ -25,11 +27,12 @@ from datagen.review.decide.apply import (
 from datagen.review.decide.quality import measure_annotators, measure_reviews
 from datagen.review.decide.recalibrate import recalibrate, recalibrated
 from datagen.review.tools.collecting import collect_reviews
+from datagen.show.samples import correction_samples
 
 _Table = dg.Output[pl.DataFrame]
 
 
-@dg.asset(group_name="review")
+@dg.asset(group_name="review", retry_policy=RETRY)
 def reviews(context: dg.AssetExecutionContext, workspace: Workspace) -> _Table:
     """What people have submitted, now and before."""
     earlier = earlier_table(workspace.out, "reviews")
@@ -83,7 +86,7 @@ def decision_tables(workspace: Workspace, reviews: pl.DataFrame) -> tuple[_Table
     )
 
 
-@dg.asset(group_name="review")
+@of_all(group_name="review", ins={"reviews": OR_EMPTY, "decisions": OR_EMPTY})
 def review_queue(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -118,7 +121,7 @@ def review_queue(
     )
 
 
-@dg.asset(group_name="review")
+@dg.asset(group_name="review", retry_policy=RETRY)
 def offered(workspace: Workspace, review_queue: pl.DataFrame) -> dg.MaterializeResult[Any]:
     """The queue, put before people: in Argilla, or in files to be sent out."""
     tool = workspace.review_tool()
@@ -138,7 +141,9 @@ def offered(workspace: Workspace, review_queue: pl.DataFrame) -> dg.MaterializeR
             description="corrections, without those in which people found a lasting error."
         ),
     },
+    ins={"decisions": OR_EMPTY},
     group_name="review",
+    **OF_ALL,
 )
 def reviewed_tables(
     step_labels: pl.DataFrame,
@@ -161,6 +166,7 @@ def reviewed_tables(
             metadata=described(
                 steps,
                 *("text", "p_before_error", "hard_label", "label_source"),
+                value_by_step=picture(value_by_step, steps, labels),
                 labels=counts(steps, "label_source"),
                 traces_decided=changes.n_decided,
                 first_errors_changed=changes.n_first_errors,
@@ -169,14 +175,19 @@ def reviewed_tables(
             ),
         ),
         dg.Output(
-            labels, metadata=described(labels, "trace_id", "first_error", "human_first_error")
+            labels,
+            metadata=described(
+                labels,
+                *("trace_id", "first_error", "human_first_error"),
+                reliability=picture(label_reliability, labels, decisions),
+            ),
         ),
         dg.Output(
             new_tags, metadata=described(new_tags, "text", "factor", "tagger", "needs_review")
         ),
         dg.Output(
             sound,
-            metadata=described(sound, "trace_id", "kind", refused=n_refused),
+            metadata=described(sound, sample=sample(correction_samples, sound), refused=n_refused),
         ),
     )
 

@@ -5,12 +5,15 @@ import time
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described, engine_work
+from assets.metadata import counts, described, engine_work, picture, sample
 from assets.progress import report
+from assets.shards import BY_ENGINE, by_engine
 from assets.stages import engine_stage
 from assets.workspace import Workspace
 from datagen.cluster import Snapshot
+from datagen.pictures import outcomes_by_start, tree_shape
 from datagen.search.run import RunProgress
+from datagen.show.samples import rollout_samples, tree_sample
 from schemas import RubricReward
 
 _LOG_EVERY_S = 10.0
@@ -22,6 +25,7 @@ _LOG_EVERY_S = 10.0
         "nodes": dg.AssetOut(description="States of the search trees, chosen and rejected."),
     },
     group_name="search",
+    **BY_ENGINE,
 )
 def search_tables(
     context: dg.AssetExecutionContext, workspace: Workspace, prefixes: pl.DataFrame
@@ -46,11 +50,8 @@ def search_tables(
     rollouts, nodes = made["rollouts"], made["nodes"]
     metadata = described(
         rollouts,
-        "prefix_id",
-        "steps",
-        "answer",
-        "gold",
-        "outcome",
+        sample=sample(rollout_samples, rollouts, prefixes),
+        outcomes_by_start=picture(outcomes_by_start, rollouts),
         outcomes=counts(rollouts, "outcome"),
         pass_rate=_pass_rate(rollouts),
         sloppy_share=float(rollouts["sloppy"].mean() or 0.0),  # pyright: ignore[reportArgumentType]
@@ -59,12 +60,17 @@ def search_tables(
     return (
         dg.Output(rollouts, metadata=metadata),
         dg.Output(
-            nodes, metadata=described(nodes, "node_id", "factor", "text", "n_visits", "value")
+            nodes,
+            metadata=described(
+                nodes,
+                sample=sample(tree_sample, nodes, rollouts, prefixes),
+                tree_shape=picture(tree_shape, nodes),
+            ),
         ),
     )
 
 
-@dg.asset(group_name="search")
+@by_engine(group_name="search")
 def rubric_rewards(
     workspace: Workspace, seeds: pl.DataFrame, rollouts: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:

@@ -3,15 +3,18 @@
 import dagster as dg
 import polars as pl
 
-from assets.metadata import counts, described, engine_work
+from assets.metadata import counts, described, engine_work, picture, sample
+from assets.shards import by_engine, by_shard
 from assets.stages import engine_stage
 from assets.workspace import Workspace
 from datagen.code.traces import code_traces
+from datagen.pictures import factor_mix
+from datagen.show.samples import correction_samples, trace_samples
 from datagen.traces.assemble import assemble_traces
 from schemas import Correction
 
 
-@dg.asset(group_name="traces")
+@by_shard(group_name="traces", required_resource_keys={"workspace"})  # knows own verifiers
 def traces(
     seeds: pl.DataFrame,
     prefixes: pl.DataFrame,
@@ -27,12 +30,15 @@ def traces(
     return dg.Output(
         frame,
         metadata=described(
-            frame, "trace_id", "provenance", "markup", outcomes=counts(frame, "outcome")
+            frame,
+            sample=sample(trace_samples, frame),
+            outcomes=counts(frame, "outcome"),
+            provenances=counts(frame, "provenance"),
         ),
     )
 
 
-@dg.asset(group_name="traces")
+@by_engine(group_name="traces")
 def tags(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     """Which thought factor each step performs, how surely, and which steps it builds on."""
     made, progress = engine_stage(
@@ -46,6 +52,7 @@ def tags(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
         metadata=described(
             frame,
             *("text", "factor", "probability", "tagger", "depends_on"),
+            factor_mix=picture(factor_mix, traces, frame),
             taggers=counts(frame, "tagger"),
             factors=counts(frame, "factor"),
             needs_review=int(frame["needs_review"].sum()),
@@ -54,7 +61,7 @@ def tags(workspace: Workspace, traces: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     )
 
 
-@dg.asset(group_name="traces")
+@by_engine(group_name="traces")
 def corrections(
     workspace: Workspace,
     traces: pl.DataFrame,
@@ -82,7 +89,7 @@ def corrections(
         frame,
         metadata=described(
             frame,
-            *("kind", "n_attempts", "markup"),
+            sample=sample(correction_samples, frame),
             kinds=counts(frame, "kind"),
             attempts=counts(frame, "n_attempts"),
             **engine_work(progress),
@@ -90,7 +97,7 @@ def corrections(
     )
 
 
-@dg.asset(group_name="traces")
+@by_engine(group_name="traces")
 def summaries(
     workspace: Workspace, traces: pl.DataFrame, corrections: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:

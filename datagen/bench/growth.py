@@ -20,13 +20,13 @@ from typing import Final, Literal
 import polars as pl
 
 from datagen.bench.memory import peak_memory_mib
+from datagen.bench.questions import bare_prefixes
 from datagen.config import Settings
 from datagen.engines.fake import FakeEngine, toy_prefer, toy_question, toy_rate, toy_write
 from datagen.engines.protocol import Request
 from datagen.errors import DatagenError
 from datagen.journal import Journal
 from datagen.search.run import stream_prefixes
-from schemas import Prefix
 
 _TARGETS: Final = (6, 7, 8, 9, 10)
 _BATCH_SIZE: Final = 256
@@ -124,18 +124,8 @@ class _ForgetfulEngine(FakeEngine):
 def toy_prefixes(n: int, *, first: int = 0) -> pl.DataFrame:
     """Questions of the toy policy, as table ``prefixes``; numbered from ``first``."""
     walks = range(first, first + n)
-    return Prefix.from_rows(
-        {
-            "prefix_id": f"toy-{walk}@0",
-            "seed_id": f"toy-{walk}",
-            "n_steps": 0,
-            "n_seed_steps": 0,
-            "question": toy_question(target, walk),
-            "steps": [],
-            "factors": [],
-            "answer": str(target),
-            "verifier": "numeric",
-        }
+    return bare_prefixes(
+        (f"toy-{walk}", toy_question(target, walk), str(target))
         for walk in walks
         for target in [_TARGETS[walk % len(_TARGETS)]]
     )

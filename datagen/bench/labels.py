@@ -96,7 +96,7 @@ class LabelReport:
 
     Attributes:
         rows: one row per kind of trace and method.
-        figures: the headline numbers, by the names of the README.
+        figures: the headline numbers, as ``--json`` writes them.
         reliability: bins of "comes before the first error", predicted and true, by kind.
         bound: by kind: how often a prefix behind the true first error still reached the answer, and
             how often one before it never did.

@@ -7,7 +7,6 @@ second takes no sampling at all. Reviewing a tenth at random removes a tenth of 
 is what the queue is held against, without noise.
 """
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from datagen.bench.questions import bare_prefixes, world_problems
 from datagen.bench.scores import Estimate, bootstrap
 from datagen.cluster.stages import STAGES
 from datagen.config import Settings
@@ -23,7 +23,7 @@ from datagen.engines.protocol import Engine
 from datagen.journal import Journal
 from datagen.measure import pick_traces
 from datagen.reasoner.oracle import first_error
-from datagen.reasoner.world import MAX_EVENTS, MIN_EVENTS, Problem, draw_problem
+from datagen.reasoner.world import Problem
 from datagen.review.ask.queue import QueueConfig, make_queue
 from datagen.review.decide.adjudicate import adjudicate
 from datagen.review.decide.apply import apply_decisions, count_changes
@@ -31,7 +31,7 @@ from datagen.review.decide.quality import measure_reviews
 from datagen.review.decide.recalibrate import recalibrate
 from datagen.traces.assemble import assemble_traces
 from datagen.traces.rows import trace_of
-from schemas import CodeThought, Correction, Prefix, Review, Seed, Tag
+from schemas import CodeThought, Correction, Review, Seed, Tag
 
 _RNG_SEED: Final = 50_000_017
 _ORACLE: Final = "oracle"
@@ -61,7 +61,7 @@ class ReviewReport:
     """What the benchmark found.
 
     Attributes:
-        figures: the headline numbers, by the names of the README.
+        figures: the headline numbers, as ``--json`` writes them.
         ways: one row per way to choose the same number of traces: ``way``, and the share of wrong
             first errors and of wrong step labels that it removes, with 95 % intervals.
     """
@@ -160,13 +160,7 @@ def _columns(name: str, estimate: Estimate) -> dict[str, Any]:
 
 
 def _problems(n: int) -> dict[str, Problem]:
-    rng = random.Random(_RNG_SEED)
-    return {
-        f"review-{idx:04d}": draw_problem(
-            rng, n_events=MIN_EVENTS + idx % (MAX_EVENTS - MIN_EVENTS + 1)
-        )
-        for idx in range(n)
-    }
+    return {f"review-{idx:04d}": problem for idx, problem in enumerate(world_problems(n))}
 
 
 def _labelled(
@@ -176,19 +170,8 @@ def _labelled(
     settings = Settings.model_validate(
         {"search": {"algorithm": "best_of_n", "n_root_rollouts": plan.n_root_rollouts}}
     )
-    prefixes = Prefix.from_rows(
-        {
-            "prefix_id": f"{seed_id}@0",
-            "seed_id": seed_id,
-            "n_steps": 0,
-            "n_seed_steps": 0,
-            "question": problem.question,
-            "steps": [],
-            "factors": [],
-            "answer": str(problem.answer),
-            "verifier": "numeric",
-        }
-        for seed_id, problem in problems.items()
+    prefixes = bare_prefixes(
+        (seed_id, problem.question, str(problem.answer)) for seed_id, problem in problems.items()
     )
     tables = {"prefixes": prefixes}
     for stage in ("search", "critiques", "labels"):

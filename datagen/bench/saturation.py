@@ -5,7 +5,6 @@ does (search, verification, journal on disk, tables), the same requests without 
 the pipeline over one problem at a time. A machine's speed wanders, so the first two take turns.
 """
 
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,15 +15,13 @@ from typing import Final
 
 import polars as pl
 
+from datagen.bench.questions import bare_prefixes, world_problems
 from datagen.bench.recorded import RecordingEngine, forget_prefixes, put_raw
 from datagen.config import Settings
 from datagen.engines.protocol import Engine
 from datagen.journal import Journal
-from datagen.reasoner.world import MAX_EVENTS, MIN_EVENTS, draw_problem
 from datagen.search.run import SearchTables, search_prefixes
-from schemas import Prefix
 
-_RNG_SEED: Final = 50_000_017
 _WARM_UP: Final = 4
 """Problems solved before any clock starts: processes, caches and lazy imports."""
 
@@ -86,25 +83,10 @@ class Saturation:
 
 def world_prefixes(n: int) -> pl.DataFrame:
     """Bare questions from the embedded reasoner's world, as table ``prefixes``; easy to hard."""
-    rng = random.Random(_RNG_SEED)
-    rows = [
-        {
-            "prefix_id": f"bench-{idx}@0",
-            "seed_id": f"bench-{idx}",
-            "n_steps": 0,
-            "n_seed_steps": 0,
-            "question": problem.question,
-            "steps": [],
-            "factors": [],
-            "answer": str(problem.answer),
-            "verifier": "numeric",
-        }
-        for idx in range(n)
-        for problem in [
-            draw_problem(rng, n_events=MIN_EVENTS + idx % (MAX_EVENTS - MIN_EVENTS + 1))
-        ]
-    ]
-    return Prefix.from_rows(rows)
+    return bare_prefixes(
+        (f"bench-{idx}", problem.question, str(problem.answer))
+        for idx, problem in enumerate(world_problems(n))
+    )
 
 
 def measure_saturation(

@@ -17,7 +17,6 @@ from datagen.engines.team import members_of
 from datagen.factors.tagging import tag_traces
 from datagen.journal import Journal
 from datagen.judge import judge_traces
-from datagen.measure import measure_traces
 from datagen.rubrics import score_rubrics
 from datagen.search.budget import Progress
 from datagen.search.run import RunProgress, search_prefixes
@@ -103,6 +102,9 @@ def labels(
     on_progress: Callable[[Snapshot], None],
 ) -> tuple[dict[str, pl.DataFrame], Progress]:
     """From traces, rollouts and critiques to the labels; see :mod:`datagen.measure.run`."""
+    # PyTorch, for which nobody waits who only names a stage or listens to one.
+    from datagen.measure.run import measure_traces
+
     found = measure_traces(
         tables["measured_traces"],
         tables["traces"],

@@ -16,6 +16,7 @@ from datagen.cluster.stages import STAGES, Snapshot, StageName, Tables
 from datagen.config import Settings
 from datagen.engines.protocol import Engine
 from datagen.journal import Journal
+from datagen.verify import use_verifiers
 
 
 class Worker:
@@ -50,6 +51,7 @@ class Worker:
             The shard's tables and its last progress.
         """
         if self._engine is None:
+            use_verifiers(settings.seeds.verifiers)
             self._engine = self._open_engine(self._settings)
         try:
             # Exclusive, since the folder that all nodes see is on a network file system.

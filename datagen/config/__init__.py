@@ -4,6 +4,7 @@ A ``datagen.toml`` holds the same names in the same sections. An unknown name is
 misspelt setting that is silently ignored costs a night of GPU time.
 """
 
+from datagen.config.checks import CheckSettings
 from datagen.config.curation import CurationSettings
 from datagen.config.datasets import ExportSettings, PublishSettings
 from datagen.config.labels import CorrectionSettings, FactorSettings, LabelSettings, SummarySettings
@@ -19,6 +20,7 @@ __all__ = [
     "BUNDLED",
     "EMBEDDED",
     "NONE",
+    "CheckSettings",
     "CodeSettings",
     "CorrectionSettings",
     "CurationSettings",

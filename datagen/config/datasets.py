@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from datagen.config.section import Section
+from datagen.config.section import OwnName, Reference, Section
 from datagen.export.replies import Ending
 
 
@@ -24,6 +24,10 @@ class ExportSettings(Section):
     )
     min_delta_q: float = Field(
         default=0.25, gt=0, le=1, description="Least difference of Q in a pair of steps"
+    )
+    further: dict[OwnName, Reference] = Field(
+        default_factory=dict,
+        description='Datasets of your own: name -> "module:name" of a `datagen.export.Export`',
     )
 
 

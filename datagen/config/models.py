@@ -1,19 +1,23 @@
 """Settings of the language model, and of the machines that run it."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from datagen.config.section import EMBEDDED, Section
+from datagen.config.section import EMBEDDED, Section, reference
 from datagen.prompts.dialect import DIALECTS, Dialect, PromptStyle
+
+ENGINE_KINDS: Final = ("transformers", "vllm", "openai")
+"""Engines that are built in."""
 
 
 class EngineSettings(Section):
     """The language model, and how to reach it."""
 
-    kind: Literal["transformers", "vllm", "openai"] = Field(
+    kind: str = Field(
         default="transformers",
-        description='"transformers" or "vllm" in this process; "openai": any compatible server',
+        description='"transformers" or "vllm" in this process; "openai": any compatible server; '
+        '"module:name": one of your own',
     )
     model: str = Field(
         default=EMBEDDED, description='Model folder, Hub or server name; "embedded": shipped one'
@@ -44,7 +48,8 @@ class EngineSettings(Section):
         default=0.9, gt=0, le=1, description="vllm: share of a GPU's memory to use"
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="vllm: any further engine argument, by vLLM's own name"
+        default_factory=dict,
+        description="vllm: any further argument by its name; your own engine: what it reads",
     )
     url: str = Field(
         default="http://127.0.0.1:8000/v1", description="openai: base address of the server"
@@ -63,6 +68,19 @@ class EngineSettings(Section):
     price_generated: float = Field(
         default=0.0, ge=0, description="Cost of a million generated tokens"
     )
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        try:
+            return kind if kind in ENGINE_KINDS else reference(kind)
+        except ValueError as error:
+            raise ValueError(f"use one of {', '.join(ENGINE_KINDS)}, or {error}") from None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the model is the one that ships; an engine of one's own need not have any."""
+        return self.model == EMBEDDED and self.kind in ENGINE_KINDS
 
     @property
     def dialect(self) -> Dialect:

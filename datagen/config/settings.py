@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from datagen.config.checks import CheckSettings
 from datagen.config.curation import CurationSettings
 from datagen.config.datasets import ExportSettings, PublishSettings
 from datagen.config.labels import CorrectionSettings, FactorSettings, LabelSettings, SummarySettings
@@ -14,11 +15,12 @@ from datagen.config.models import EngineSettings, RaySettings
 from datagen.config.review import ReviewSettings
 from datagen.config.search import SearchSettings
 from datagen.config.section import AUTO, BUNDLED, NONE, Section
+from datagen.config.shards import ShardSettings
 from datagen.config.sources import CodeSettings, PrefixSettings, SandboxSettings, SeedSettings
 from datagen.errors import ConfigError
 from datagen.measure import MeasureConfig
 from datagen.search.budget import Budget
-from datagen.search.first_error import FirstErrorConfig
+from datagen.search.suspects import FirstErrorConfig
 
 
 class Settings(Section):
@@ -35,20 +37,25 @@ class Settings(Section):
     factors: FactorSettings = FactorSettings()
     corrections: CorrectionSettings = CorrectionSettings()
     summaries: SummarySettings = SummarySettings()
+    checks: CheckSettings = CheckSettings()
     review: ReviewSettings = ReviewSettings()
     export: ExportSettings = ExportSettings()
     publish: PublishSettings = PublishSettings()
+    shards: ShardSettings = ShardSettings()
     ray: RaySettings = RaySettings()
 
     @model_validator(mode="after")
     def _priced(self) -> Self:
-        if self.search.budget_cost and not (
-            self.engine.price_prompt or self.engine.price_generated
-        ):
-            raise ValueError(
-                f"search.budget_cost={self.search.budget_cost!r} needs engine.price_prompt or "
-                "engine.price_generated, or nothing ever costs anything"
-            )
+        limits = {
+            "search.budget_cost": self.search.budget_cost,
+            "checks.max_cost": self.checks.max_cost,
+        }
+        for name, limit in limits.items():
+            if limit and not (self.engine.price_prompt or self.engine.price_generated):
+                raise ValueError(
+                    f"{name}={limit!r} needs engine.price_prompt or engine.price_generated, or "
+                    "nothing ever costs anything"
+                )
         return self
 
     def search_budget(self) -> Budget:
@@ -77,7 +84,7 @@ class Settings(Section):
         return None if self.code.path == NONE else self.code.path
 
     def measure_config(self) -> MeasureConfig:
-        """As :func:`~datagen.measure.measure_traces` takes it."""
+        """As :func:`~datagen.measure.run.measure_traces` takes it."""
         labels = self.labels
         return MeasureConfig(
             search=FirstErrorConfig(

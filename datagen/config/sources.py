@@ -5,7 +5,7 @@ import math
 from pydantic import Field
 
 from datagen.code.back_translate import BackTranslation
-from datagen.config.section import AUTO, BUNDLED, Section
+from datagen.config.section import AUTO, BUNDLED, OwnName, Reference, Section
 from datagen.engines.protocol import Sampling
 from datagen.prompts.dialect import Dialect
 from datagen.seeds import Format
@@ -31,6 +31,10 @@ class SeedSettings(Section):
     splitting: Splitting = Field(default="auto", description="How a thought is split into steps")
     limit: int | None = Field(
         default=None, ge=1, description="Most usable seeds to read; unset: all"
+    )
+    verifiers: dict[OwnName, Reference] = Field(
+        default_factory=dict,
+        description='Verifiers of your own: name -> "module:name"; seeds say "own:name"',
     )
 
 

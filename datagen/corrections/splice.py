@@ -16,9 +16,8 @@ from datagen.corrections.rows import Attempt, Draft, Story
 from datagen.corrections.statements import statement
 from datagen.engines.protocol import Answer, Request
 from datagen.factors.taxonomy import Factor
-from datagen.search.first_error import shared_steps
 from datagen.search.waves import BudgetSpent
-from datagen.traces.distance import edit_distance
+from datagen.traces.distance import edit_distance, shared_steps
 
 _NO_PART: Final = MENDING | {Factor.ANSWER}
 """Factors that no step of a wrong branch may have."""

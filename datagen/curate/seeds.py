@@ -28,7 +28,7 @@ from datagen.curate.rows import as_rejections, kept
 from datagen.curate.screens import foreign_language, wrong_length
 from datagen.curate.words import normal_text
 from datagen.errors import SeedError
-from schemas import BenchmarkCheck, Rejection
+from schemas import BenchmarkCheck, Rejection, RejectionRule
 
 _HELD: Final[Mapping[Match, str]] = {
     "equal": "it is, word for word,",
@@ -36,6 +36,9 @@ _HELD: Final[Mapping[Match, str]] = {
     "8-grams": "it shares many runs of 8 words with",
     "13-gram": "it shares a rare run of 13 words with",
 }
+
+
+_REPEATS: Final[tuple[RejectionRule, ...]] = ("duplicate", "near_duplicate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def curate_seeds(
     *,
     config: CurateConfig,
     benchmarks: Sequence[Benchmark] = (),
+    taken: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> CuratedSeeds:
     """Apply the rules for questions; see the module for their order.
 
@@ -71,10 +75,13 @@ def curate_seeds(
         code_seeds: table ``code_seeds``; their ids are others than those of ``seeds``.
         config: the rules' settings.
         benchmarks: whose questions must not be among ours.
+        taken: seeds and code seeds that other shards keep, with other ids; a question that repeats
+            or contradicts one of theirs is rejected, and theirs stays.
 
     Raises:
         ConfigError: if a language is unknown.
-        SeedError: if there are seeds and none of them is kept; counts the reasons.
+        SeedError: if there are seeds and none of them is kept; counts the reasons. That all of
+            them are what other shards have is no error.
     """
     items = pl.concat(
         [table.select("seed_id", id="seed_id", text="question") for table in (seeds, code_seeds)]
@@ -102,12 +109,15 @@ def curate_seeds(
             contaminated,
         ]
     ).unique(["id", "rule"], keep="first", maintain_order=True)
-    passed = kept(seeds, alone, id="seed_id", kind="question")
-    rejections = [
-        alone,
-        *_repeated(passed, config, answered=True),
-        *_repeated(kept(code_seeds, alone, id="seed_id", kind="question"), config, answered=False),
-    ]
+    rejections = [alone]
+    others = taken or (seeds.clear(), code_seeds.clear())
+    for table, before in ((seeds, others[0]), (code_seeds, others[1])):
+        passed = pl.concat([before, kept(table, alone, id="seed_id", kind="question")])
+        repeated = _repeated(passed, config, answered=table is seeds)
+        rejections += [
+            found.join(before, left_on="id", right_on="seed_id", how="anti", maintain_order="left")
+            for found in repeated
+        ]
     made = CuratedSeeds(seeds, code_seeds, pl.concat(rejections), checks)
     return _without_rejected(made)
 
@@ -205,7 +215,10 @@ def _without_rejected(made: CuratedSeeds) -> CuratedSeeds:
         for table in (made.seeds, made.code_seeds)
     ]
     n_read = made.seeds.height + made.code_seeds.height
-    if n_read and not any(table.height for table in tables):
+    own = pl.concat([table.select("seed_id") for table in (made.seeds, made.code_seeds)])
+    repeat_others = pl.col("other").is_not_null() & ~pl.col("other").is_in(own["seed_id"].implode())
+    wrong = made.rejections.filter(~(pl.col("rule").is_in(_REPEATS) & repeat_others))
+    if n_read and wrong.height and not any(table.height for table in tables):
         counts = ", ".join(
             f"{n} × {rule}" for _, rule, n in rejection_counts(made.rejections).iter_rows()
         )

@@ -4,12 +4,14 @@ Engine modules are imported when they are asked for, since each pulls in a heavy
 """
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Final
 
 from datagen.config import EMBEDDED, EngineSettings, Settings
 from datagen.engines.protocol import Engine
 from datagen.errors import ConfigError
+from datagen.own_code import load_own_function
 from datagen.prompts.dialect import NATIVE
 
 WEIGHTS: Final = Path(__file__).parents[1] / "reasoner" / "weights"
@@ -67,27 +69,44 @@ ENGINES: Final[dict[str, Callable[[EngineSettings], Engine]]] = {
     "vllm": _vllm,
     "openai": _openai,
 }
-"""Every engine by the name that ``engine.kind`` takes."""
+"""Every built-in engine by the name that ``engine.kind`` takes."""
+
+_FIELDS: Final = ("fingerprint", "batch_size", "concurrency", "usage", "close")
+_METHODS: Final = ("complete", "choose", "score")
+
+
+def _own(settings: EngineSettings) -> Engine:
+    """One of the user's own, opened with the settings, as far as it can be told that it is one."""
+    engine = load_own_function("engine.kind", settings.kind, "settings")(settings)
+    gave = f"engine.kind={settings.kind!r} gave an object of type {type(engine).__name__!r}"
+    if lacking := [name for name in (*_FIELDS, *_METHODS) if not hasattr(engine, name)]:
+        raise ConfigError(
+            f"{gave} without {', '.join(lacking)}; add what datagen.engines.protocol.Engine has"
+        )
+    for name in _METHODS:
+        if not iscoroutinefunction(getattr(engine, name)):
+            raise ConfigError(f"{gave} whose {name!r} cannot be awaited; write `async def {name}`")
+    return engine
 
 
 def open_engine(settings: EngineSettings) -> Engine:
     """Load the engine that the settings name.
 
     Raises:
-        ConfigError: if there is no such kind.
+        ConfigError: if there is no such kind, or one of the user's own is no engine.
         EngineError: if its model cannot be loaded.
     """
-    if settings.kind not in ENGINES:
+    if settings.kind not in ENGINES and ":" not in settings.kind:
         raise ConfigError(f"engine.kind={settings.kind!r} is unknown; use {', '.join(ENGINES)}")
-    engine = ENGINES[settings.kind](settings)
+    engine = ENGINES.get(settings.kind, _own)(settings)
     if settings.dialect is not NATIVE:  # whose name older journals do not have
         engine.fingerprint += f":{settings.dialect.fingerprint}"
     return engine
 
 
 def open_tokenizer(settings: EngineSettings) -> Any | None:
-    """The model's tokenizer, of ``transformers``; ``None`` if it is a server's."""
-    if settings.kind == "openai":
+    """The model's tokenizer, of ``transformers``; ``None`` if it is a server's, or unknown."""
+    if settings.kind not in ("transformers", "vllm"):
         return None
     from transformers import AutoTokenizer
 

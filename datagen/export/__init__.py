@@ -7,6 +7,7 @@ those of ``kto`` and ``orm`` are shuffled, by a hash.
 
 from datagen.export.advantages import export_advantages
 from datagen.export.critique import count_critiques, export_critique
+from datagen.export.further import Export
 from datagen.export.kto import export_kto
 from datagen.export.orm import export_orm
 from datagen.export.policy_value import export_policy_value
@@ -19,6 +20,7 @@ from datagen.export.sft import export_sft
 from datagen.export.step_preference import export_step_preference
 
 __all__ = [
+    "Export",
     "count_critiques",
     "export_advantages",
     "export_critique",

@@ -37,8 +37,8 @@ POSTERIOR_COLUMNS: Final = (
 """Columns of ``step_labels`` that only a measured trace has; null here."""
 
 
-def wilson(n_successes: int, n_trials: int, *, z: float = _Z_95) -> tuple[float, float]:
-    """Wilson score interval of a share; 95 % by default.
+def wilson(n_successes: float, n_trials: int, *, z: float = _Z_95) -> tuple[float, float]:
+    """Wilson score interval of a share; 95 % by default. Successes may be a sum of shares.
 
     Raises:
         ValueError: without trials, or with more successes than trials.

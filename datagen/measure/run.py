@@ -6,7 +6,7 @@ an engine call, it gives the same labels.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -14,44 +14,21 @@ import polars as pl
 from datagen.engines.protocol import Engine
 from datagen.journal import Journal, journal_key
 from datagen.labels.posterior import ErrorModel
+from datagen.measure.config import MeasureConfig
 from datagen.measure.tables import step_rows, trace_rows
 from datagen.prompts.dialect import Dialect
 from datagen.search.budget import Budget, Progress
-from datagen.search.first_error import (
-    Attempt,
-    FirstErrorConfig,
-    FirstErrors,
-    Suspect,
-    first_errors,
-    shared_steps,
-)
+from datagen.search.first_error import FirstErrors, first_errors
 from datagen.search.run import rollout_row, verifier_of
 from datagen.search.scheduler import Scheduler
+from datagen.search.suspects import Attempt, Suspect
+from datagen.traces.distance import shared_steps
 from datagen.traces.model import Trace
 from datagen.traces.rows import trace_of
 from datagen.verify import Outcome
 from schemas import Probe
 
 _DECIDED = (Outcome.CORRECT.value, Outcome.WRONG.value)
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureConfig:
-    """How traces are measured and labelled.
-
-    Attributes:
-        search: when to ask for rollouts and when to stop.
-        prover_k: the prover of advantages is the best of so many rollouts.
-        min_mass: least posterior mass with which a first error counts as verified.
-        min_trials: fewest trials that can call a step of any other trace wrong.
-        threshold: Monte-Carlo value above which such a step is good.
-    """
-
-    search: FirstErrorConfig = field(default_factory=FirstErrorConfig)
-    prover_k: int = 4
-    min_mass: float = 0.5
-    min_trials: int = 3
-    threshold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from datagen.publish.configs import CONFIGS
 from datagen.publish.manifest import MANIFEST, Manifest, read_manifest
 from datagen.publish.parquet import sha256_of
 from datagen.publish.review import Review, review_flaws
-from schemas import ContractError, Prm
+from schemas import ContractError, Prm, Sft
 
 _UNKNOWN: Final = frozenset({"unknown"})
 _MAX_EXAMPLES: Final = 3
@@ -263,7 +263,8 @@ def _review(review: Review | None, min_share: float, min_alpha: float | None) ->
 def _read(folder: Path, path: str, config: str, split: str) -> _Shard:
     """Read one file; whatever is wrong with it is a flaw, and no error."""
     if config not in CONFIGS:
-        return _Shard(path, config, split, 0, f"no such config: {config!r}")
+        flaw = f"no such config: {config!r}; if it is your own, give the settings that name it"
+        return _Shard(path, config, split, 0, flaw)
     contract = CONFIGS[config].contract
     try:
         rows = pl.read_parquet(folder / path)
@@ -292,7 +293,8 @@ def _has_step_labels(config: str) -> bool:
 
 
 def _has_messages(config: str) -> bool:
-    return config in CONFIGS and "messages" in CONFIGS[config].contract.column_names()
+    chats = Sft.polars_schema()["messages"]
+    return config in CONFIGS and CONFIGS[config].contract.polars_schema().get("messages") == chats
 
 
 def _check(name: str, problems: list[str], good: str, *, fix: str) -> Check:

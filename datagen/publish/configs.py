@@ -5,13 +5,16 @@ The surprising fact: no config has a column that its consumer does not read, but
 What people want besides is in ``traces``, to be joined by id.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
+from datagen.errors import ConfigError
+from datagen.export.further import Export, load_export
 from schemas import (
+    CONTRACTS,
     Advantage,
     CodeThought,
     Contract,
@@ -58,6 +61,9 @@ class Config:
 def _chat(column: str) -> Callable[[], pl.Expr]:
     content = pl.element().struct.field("content")
     return lambda: pl.col(column).list.eval(content.str.len_chars()).list.sum()
+
+
+_CONVERSATION: Final = Sft.polars_schema()["messages"]
 
 
 def _stepwise() -> pl.Expr:
@@ -201,4 +207,53 @@ CONFIGS: Final[dict[str, Config]] = {
         _code,
     ),
 }
-"""Every config by name, in the order of the card; the first one that has rows is the default."""
+"""Every config by name, in the order of the card; the first one that has rows is the default.
+
+Those of the user's own, which :func:`use_exports` was given, are the last.
+"""
+
+_TAKEN: Final = frozenset({*CONFIGS, *CONTRACTS, "figures"})
+"""Configs, tables, and the folder of pictures."""
+
+
+def use_exports(own: Mapping[str, str]) -> dict[str, Export]:
+    """Make configs of the user's own known to this process, in place of earlier ones.
+
+    Args:
+        own: name → ``"module:name"`` of an :class:`~datagen.export.Export`.
+
+    Returns:
+        What was named.
+
+    Raises:
+        ConfigError: if one cannot be imported or published, or its name is taken.
+    """
+    if taken := [name for name in own if name in _TAKEN]:
+        raise ConfigError(f"export.further names {taken[0]!r}, which is taken; choose another name")
+    exports = {name: load_export(f"export.further.{name}", ref) for name, ref in own.items()}
+    for name in own_configs():
+        del CONFIGS[name]
+    for name, export in exports.items():
+        purpose = " ".join(export.purpose.split())
+        CONFIGS[name] = Config(export.contract, purpose, _all_texts(export.contract))
+    return exports
+
+
+def own_configs() -> list[str]:
+    """Names of the configs of the user's own."""
+    return [name for name in CONFIGS if name not in _TAKEN]
+
+
+def _all_texts(contract: type[Contract]) -> Callable[[], pl.Expr]:
+    """All texts of a row, the contents of conversations and those in lists too, but for ids."""
+    length = pl.element().str.len_chars()
+    ids = {"seed_id", *contract.primary_key()}
+    parts = [pl.lit(0)]
+    for name, dtype in contract.polars_schema().items():
+        if dtype == pl.String and name not in ids:
+            parts.append(pl.col(name).str.len_chars())
+        elif dtype == pl.List(pl.String):
+            parts.append(pl.col(name).list.eval(length).list.sum())
+        elif dtype == _CONVERSATION:
+            parts.append(_chat(name)())
+    return lambda: pl.sum_horizontal(parts)

@@ -27,12 +27,13 @@ def hub_license(names: Iterable[str]) -> tuple[str, str | None]:
         names: the licences of all seeds. One that the Hub knows is given as it is, several become
             ``other`` with all their names; none at all is ``unknown``.
     """
-    slugs = sorted({_slug(name) or "unknown" for name in names}) or ["unknown"]
+    slugs = sorted(set(map(license_slug, names))) or ["unknown"]
     if len(slugs) == 1 and slugs[0] in _HUB:
         return slugs[0], None
     return "other", "-and-".join(slugs)
 
 
-def _slug(name: str) -> str:
+def license_slug(name: str) -> str:
+    """The Hub's form of a name, so that ``CC BY 4.0`` is ``cc-by-4.0``; of none, ``unknown``."""
     kept = (char if char.isalnum() or char == "." else " " for char in name.lower())
-    return "-".join("".join(kept).split())
+    return "-".join("".join(kept).split()) or "unknown"

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from datagen.errors import PublishError
+from datagen.files import replacing
 from datagen.publish.card import CARD, DEFAULT_TITLE, MARK, card
 from datagen.publish.card.pictures import FIGURES, draw
 from datagen.publish.configs import CONFIGS
@@ -31,7 +32,6 @@ from datagen.publish.metadata import front_matter
 from datagen.publish.parquet import MAX_BYTES_PER_FILE, row_bytes, write_split
 from datagen.publish.review import Review
 from datagen.publish.splits import parts, splits_of_rows
-from datagen.publish.swap import replacing
 from schemas import SPLITS
 
 
@@ -213,8 +213,10 @@ def _refuse_foreign(folder: Path) -> None:
     entries = sorted(folder.iterdir())
     # Without our card even a folder of the same names is somebody else's dataset.
     has_card = any(entry.name == CARD for entry in entries)
-    listed = _documents_of(folder)
-    foreign = [entry.name for entry in entries if not (has_card and _is_ours(entry, listed))]
+    documents, configs = _listed(folder)
+    foreign = [
+        entry.name for entry in entries if not (has_card and _is_ours(entry, documents, configs))
+    ]
     if foreign:
         raise PublishError(
             f"{str(folder)!r} holds {foreign[0]!r}, which is not of a published dataset and would "
@@ -222,22 +224,24 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _documents_of(folder: Path) -> frozenset[str]:
-    """Documents that the folder's own manifest lists; none if it cannot be read."""
+def _listed(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Documents and configs that the folder's own manifest lists; none if it cannot be read."""
     try:
-        return frozenset(document.path for document in read_manifest(folder).documents)
+        manifest = read_manifest(folder)
     except PublishError:
-        return frozenset()
+        return frozenset(), frozenset(CONFIGS)
+    # One of the user's own may have left the settings since.
+    return frozenset(d.path for d in manifest.documents), frozenset({*CONFIGS, *manifest.configs})
 
 
-def _is_ours(entry: Path, listed: frozenset[str]) -> bool:
+def _is_ours(entry: Path, documents: frozenset[str], configs: frozenset[str]) -> bool:
     if entry.name == CARD:
         return entry.is_file() and MARK in entry.read_text(encoding="utf-8", errors="replace")
-    if entry.name == MANIFEST or entry.name in listed:
+    if entry.name == MANIFEST or entry.name in documents:
         return entry.is_file()
     if entry.name == FIGURES:
         patterns = ["*.png"]
-    elif entry.name in CONFIGS:
+    elif entry.name in configs:
         patterns = [f"{split}-*.parquet" for split in SPLITS]
     else:
         return False

@@ -183,8 +183,8 @@ def figures(tables: Tables, published: Mapping[str, Mapping[str, int]]) -> Figur
             if found[table].height
         },
         labels=label_figures(found),
-        factors=_factors(found["traces"]),
-        pass_rates=_pass_rates(found["questions"]),
+        factors=factor_counts(found["traces"]),
+        pass_rates=pass_rates(found["questions"]),
         questions=_questions(found["questions"]),
         reviews=review_figures(found),
     )
@@ -240,7 +240,8 @@ def _code(found: Tables) -> tuple[Count, ...]:
     )
 
 
-def _factors(traces: pl.DataFrame) -> tuple[FactorCount, ...]:
+def factor_counts(traces: pl.DataFrame) -> tuple[FactorCount, ...]:
+    """What the steps of table ``traces`` do, most frequent first; the rarest are one line."""
     outcome = pl.col("outcome")
     n_right, n_wrong = ((outcome == name).sum() for name in ("correct", "wrong"))
     rows = (
@@ -269,7 +270,8 @@ def _factors(traces: pl.DataFrame) -> tuple[FactorCount, ...]:
     return tuple(shown)
 
 
-def _pass_rates(questions: pl.DataFrame) -> PassRates:
+def pass_rates(questions: pl.DataFrame) -> PassRates:
+    """How hard the questions of table ``questions`` are."""
     rates = questions["pass_rate"].drop_nulls()
     # A rate of exactly 0 or 1 says something else than one that is merely close to it.
     places = pl.DataFrame({"rate": rates}).select(

@@ -11,16 +11,13 @@ from typing import Final
 
 import polars as pl
 
-from datagen.publish.curation import ClaimBin, curation
+from datagen.publish.curation import LabelAgreement, curation
+from datagen.report.positions import ByOutcome, by_position
 
 Tables = Mapping[str, pl.DataFrame]
 
 MASSES: Final = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Where the bins of probability begin; most traces are asked about until they lie near 1."""
-
-_MAX_STEPS: Final = 24
-_MIN_STEPS: Final = 3
-"""Steps at a position whose mean is drawn."""
 
 _MAX_BINS: Final = 8
 _MIN_PER_BIN: Final = 10
@@ -39,21 +36,6 @@ class MassBin:
     n_agreed: int
     n_differing: int
     n_unjudged: int
-
-
-@dataclass(frozen=True, slots=True)
-class ValueAt:
-    """Steps at one position of the traces that ended alike.
-
-    Attributes:
-        position: counted from 1.
-        mean: their mean value.
-        n: how many they are.
-    """
-
-    position: int
-    mean: float
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +83,7 @@ class LabelFigures:
     n_verified: int
     sources: Mapping[str, int]
     masses: tuple[MassBin, ...]
-    values: Mapping[str, tuple[ValueAt, ...]]
+    values: ByOutcome
     by_judges: Reliability | None
     by_people: Reliability | None
     by_runs: Reliability | None
@@ -134,17 +116,16 @@ def label_figures(found: Tables) -> LabelFigures:
         n_agreed=agreement.n_agreed if agreement else 0,
         n_verified=agreement.n_verified if agreement else 0,
         sources=dict(sources.iter_rows()),
-        masses=_masses(labels),
-        values=_values(steps, labels),
-        by_judges=_of_claims(agreement.bins, agreement.mean_gap)
-        if agreement and agreement.n_judged
-        else None,
-        by_people=_by_people(labels, found["decisions"]),
-        by_runs=_by_runs(found["code_thoughts"]),
+        masses=by_mass(labels),
+        values=by_position(steps, labels),
+        by_judges=_of_claims(agreement),
+        by_people=held_to_people(labels, found["decisions"]),
+        by_runs=held_to_runs(found["code_thoughts"]),
     )
 
 
-def _masses(labels: pl.DataFrame) -> tuple[MassBin, ...]:
+def by_mass(labels: pl.DataFrame) -> tuple[MassBin, ...]:
+    """Traces of table ``trace_labels`` by the probability of their first error: a bin per mass."""
     p = pl.col("p_first_error").list
     idx = p.arg_max().cast(pl.Int64)
     believed = pl.when(idx < pl.col("n_steps")).then(idx).otherwise(-1)
@@ -166,28 +147,24 @@ def _masses(labels: pl.DataFrame) -> tuple[MassBin, ...]:
     )
 
 
-def _values(steps: pl.DataFrame, labels: pl.DataFrame) -> dict[str, tuple[ValueAt, ...]]:
-    means = (
-        steps.filter(pl.col("value").is_not_null(), pl.col("step_idx") < _MAX_STEPS)
-        .join(labels.select("trace_id", "outcome"), on="trace_id")
-        .group_by("outcome", "step_idx")
-        .agg(mean=pl.col("value").mean(), n=pl.len())
-        .filter(pl.col("n") >= _MIN_STEPS)
-        .sort("step_idx")
-    )
-    return {
-        outcome: tuple(
-            ValueAt(idx + 1, mean, n)
-            for idx, mean, n in means.filter(pl.col("outcome") == outcome)
-            .select("step_idx", "mean", "n")
-            .iter_rows()
-        )
-        for outcome in ("correct", "wrong")
-    }
+def held_to_judges(labels: pl.DataFrame) -> Reliability | None:
+    """Probability of the first error against the share of judges that agree, of ``trace_labels``.
+
+    ``None`` if they came to no verdict.
+    """
+    return _of_claims(curation(trace_labels=labels).labels)
 
 
-def _by_people(labels: pl.DataFrame, decisions: pl.DataFrame) -> Reliability | None:
-    """Every step of the decided traces; of those drawn at random alone, where there are any."""
+def held_to_people(labels: pl.DataFrame, decisions: pl.DataFrame) -> Reliability | None:
+    """Every step of the decided traces; of those drawn at random alone, where there are any.
+
+    Args:
+        labels: table ``trace_labels``, before or after people's decisions.
+        decisions: table ``decisions``.
+
+    Returns:
+        ``None`` if no measured trace is decided.
+    """
     decided = decisions.filter(pl.col("status") == "decided")
     drawn = decided.filter("is_random")
     at_random = drawn.height > 0
@@ -213,7 +190,11 @@ def _by_people(labels: pl.DataFrame, decisions: pl.DataFrame) -> Reliability | N
     return _reliability(steps, at_random=at_random)
 
 
-def _by_runs(thoughts: pl.DataFrame) -> Reliability | None:
+def held_to_runs(thoughts: pl.DataFrame) -> Reliability | None:
+    """Share of right programs against claims borne out, of table ``code_thoughts``.
+
+    ``None`` if no program was written from a thought.
+    """
     tried = thoughts.filter(pl.col("n_round_trips") > 0).sort("thought_id")
     return _reliability(
         tried.select(
@@ -239,6 +220,8 @@ def _reliability(events: pl.DataFrame, *, at_random: bool = True) -> Reliability
     return Reliability(tuple(parts), gap, at_random)
 
 
-def _of_claims(bins: tuple[ClaimBin, ...], gap: float) -> Reliability:
-    parts = tuple((part.n, part.mean_claimed, part.share_agreed) for part in bins)
-    return Reliability(parts, gap)
+def _of_claims(agreement: LabelAgreement | None) -> Reliability | None:
+    if agreement is None or not agreement.n_judged:
+        return None
+    parts = tuple((part.n, part.mean_claimed, part.share_agreed) for part in agreement.bins)
+    return Reliability(parts, agreement.mean_gap)

@@ -20,12 +20,13 @@ from datagen.report.page import About, page
 from datagen.report.thoughts import shown_thoughts
 from datagen.report.tree import search_trees
 from datagen.report.work import Work, read_work
+from datagen.shards import shard_folder, shard_names
 
 REPORT: Final = "report.html"
 """Name of the page in a published folder, and in the output folder of a run."""
 
 WORK: Final = "work"
-"""Name of the folder of :func:`datagen.report.work.record_work`, in the output folder of a run."""
+"""Name of the folder of :func:`datagen.report.work.record_work`, in that of each shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class RunReport:
         remember(self.out / RUNS, self._run(manifest)[2])
 
     def _run(self, manifest: Manifest | None) -> tuple[Figures, Mapping[str, Work], Run]:
-        found, work = figures(self.tables, _published(manifest)), read_work(self.out / WORK)
+        found = figures(self.tables, _published(manifest))
+        work = read_work(*(shard_folder(self.out, name) / WORK for name in shard_names(self.out)))
         digest = manifest.digest if manifest else ""
         date = date_of(read_runs(self.out / RUNS), digest, now=self.now)
         return found, work, Run(date, digest, headline(found, work))

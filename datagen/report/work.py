@@ -4,7 +4,7 @@ The surprising fact: a stage that only replayed its journal leaves the earlier f
 it cost to make the data is asked, and not what it cost to find it again; and a run that changes
 nothing thereby gives the same report, to the byte.
 
-There is a file for each stage, and for each shard of it, because stages run side by side in
+There is a file for each stage in the folder of each shard, because they run side by side in
 processes of their own: nobody has to lock what nobody shares.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 from datagen.search.budget import Progress
 
@@ -74,22 +73,20 @@ class Work:
         return self.n_generated + self.n_replayed > 0
 
 
-def record_work(folder: Path, stage: str, progress: Progress, *, shard: str | None = None) -> None:
+def record_work(folder: Path, stage: str, progress: Progress) -> None:
     """Keep what a stage did, in place of what it did before.
 
     Args:
         folder: for these files; made if need be.
         stage: one of :data:`STAGES`.
         progress: where it ended.
-        shard: the part of the data that it was about; ``None``: all of it.
 
     Raises:
         ValueError: if there is no such stage.
     """
     if stage not in STAGES:
         raise ValueError(f"no such stage: {stage!r}; use {', '.join(STAGES)}")
-    part = "" if shard is None else f"@{quote(shard, safe='')}"
-    path = folder / f"{stage}{part}.json"
+    path = folder / f"{stage}.json"
     work, earlier = Work.of(progress), _read(path)
     if earlier and not work.n_generated and work.n_replayed == _n_completions(earlier):
         return
@@ -99,16 +96,18 @@ def record_work(folder: Path, stage: str, progress: Progress, *, shard: str | No
     fresh.replace(path)
 
 
-def read_work(folder: Path) -> dict[str, Work]:
+def read_work(*folders: Path) -> dict[str, Work]:
     """What was kept, by stage in the order of the pipeline; stages without a record are absent.
 
     A file that cannot be read is no record: it is about cost, and no reason to stop a run.
+
+    Args:
+        folders: one for each shard; they are added up.
     """
-    found: dict[str, list[Work]] = {stage: [] for stage in STAGES}
-    for path in sorted(folder.glob("*.json")):
-        stage, work = path.stem.partition("@")[0], _read(path)
-        if stage in found and work is not None:
-            found[stage].append(work)
+    found = {
+        stage: [work for folder in folders if (work := _read(folder / f"{stage}.json"))]
+        for stage in STAGES
+    }
     return {stage: Work.total(parts) for stage, parts in found.items() if parts}
 
 

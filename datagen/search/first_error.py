@@ -8,14 +8,14 @@ recovers, how far its surprisal can be believed) is fitted and serves all traces
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
 
 import torch
 from torch import Tensor
 
-from datagen.engines.protocol import Answer, Completion, CompletionRequest, Request, Sampling, Score
+from datagen.engines.protocol import Answer, Completion, CompletionRequest, Request, Score
 from datagen.labels.fitting import RootRollouts, fit
 from datagen.labels.hazard import StepBatch, step_batch
 from datagen.labels.posterior import (
@@ -25,10 +25,11 @@ from datagen.labels.posterior import (
     TraceBatch,
     posterior,
 )
-from datagen.prompts.dialect import NATIVE, Dialect
 from datagen.prompts.reading import StepSurprisal
-from datagen.search.evidence import Rollout, Verify
+from datagen.search.evidence import Rollout
+from datagen.search.suspects import Attempt, FirstErrorConfig, Suspect
 from datagen.search.waves import BudgetSpent
+from datagen.traces.distance import shared_steps
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome
 
@@ -37,75 +38,6 @@ _CHUNK: Final = 1024
 
 _FIT_TO: Final = 256
 """Traces that a fit looks at, evenly spread; the parameters are few."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstErrorConfig:
-    """When to ask and when to stop.
-
-    Attributes:
-        confidence: a trace is settled once one position has this much posterior mass.
-        max_rollouts: most rollouts per trace.
-        wave: rollouts per trace and wave, all from the same prefix.
-        min_information: a trace is given up when no rollout is expected to tell more, in nats.
-        prior: ``"fitted"`` from the steps' surprisal and thought factors; ``"flat"`` takes every
-            step for equally suspect, which is there to be compared with.
-        refit_after: waves after which the model is fitted again to everything seen so far, as it is
-            after the last one; empty: never.
-        sampling: how rollouts are drawn.
-        dialect: how the policy is asked.
-    """
-
-    confidence: float = 0.9
-    max_rollouts: int = 12
-    wave: int = 1
-    min_information: float = 0.002
-    prior: Literal["fitted", "flat"] = "fitted"
-    refit_after: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    sampling: Sampling = field(default_factory=Sampling)
-    dialect: Dialect = NATIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A whole trace whose first error is sought.
-
-    Attributes:
-        trace: the trace.
-        correct: whether it ended right.
-        question: what tells questions apart; root rollouts of the same one tell its solve rate.
-        verify: judges completions of its question.
-        n_given: leading steps that are known to be good.
-        known: rollouts drawn before, as (steps shared with the trace, ended right), one each;
-            without the attempts at its question, which are found by themselves.
-        n_samples: how many samples of a prefix were drawn before, by its length in steps. The
-            search goes on behind them: the journal would give them again, to be counted twice.
-    """
-
-    trace: Trace
-    correct: bool
-    question: str
-    verify: Verify
-    n_given: int = 0
-    known: Sequence[tuple[int, bool]] = ()
-    n_samples: Mapping[int, int] = field(default_factory=dict[int, int])
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A whole rollout from a bare question (or a given prefix) with its outcome.
-
-    Attributes:
-        trace: given steps and what the rollout added.
-        correct: whether it ended right.
-        question: as in :class:`Suspect`.
-        n_given: steps that the rollout did not write.
-    """
-
-    trace: Trace
-    correct: bool
-    question: str
-    n_given: int = 0
 
 
 @dataclass(slots=True)
@@ -368,16 +300,6 @@ class _State:
             self.rollouts,
             self.surprisals,
         )
-
-
-def shared_steps(trace: Trace, other: Trace) -> int:
-    """How many leading steps the two have in common, as the policy reads them."""
-    n_shared = 0
-    for a, b in zip(trace.steps, other.steps, strict=False):
-        if (a.factor, a.text) != (b.factor, b.text):
-            break
-        n_shared += 1
-    return n_shared
 
 
 def _per_question(attempts: Sequence[Attempt]) -> dict[str, tuple[int, int]]:

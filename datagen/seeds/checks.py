@@ -8,7 +8,7 @@ be in all of them. (Only the gold answer loses the white space around it, and nu
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
@@ -19,13 +19,14 @@ import polars as pl
 from datagen.errors import SeedError
 from datagen.factors.taxonomy import Factor
 from datagen.seeds.meta import meta_of
-from datagen.seeds.refusals import Refused, preview
+from datagen.seeds.refusals import TAKEN, Refused, preview
 from datagen.seeds.rows import Annotation, Fields
 from datagen.seeds.rubrics import criteria_of, verifier_with
 from datagen.seeds.texts import optional_text, text_of
 from datagen.traces.splitting import Splitting, split
 from datagen.traces.tagged import factor_of, has_tags, tag_problem
-from schemas import DOMAINS, VERIFIERS, Domain, Verifier
+from datagen.verify import VERIFIERS
+from schemas import DOMAINS, OWN_VERIFIER, Domain
 
 DEFAULT_MAX_CHARS: Final = 200_000
 
@@ -47,7 +48,7 @@ class Defaults:
     source: str
     license: str = "unknown"
     domain: Domain = "math"
-    verifier: Verifier | None = None
+    verifier: str | None = None
     splitting: Splitting = "auto"
     max_chars: int = DEFAULT_MAX_CHARS
 
@@ -79,6 +80,26 @@ def duplicate_id(seed_id: str, first_row_idx: int) -> Refused:
     )
 
 
+def refuse_taken(seed_id: str, taken: Mapping[str, str]) -> None:
+    """Refuse a row that has come before, in another shard.
+
+    Args:
+        seed_id: the row's.
+        taken: id → the shard that has it.
+
+    Raises:
+        Refused: if it has.
+    """
+    if (shard := taken.get(seed_id)) is not None:
+        raise Refused(
+            "seed_id",
+            TAKEN,
+            f"seed_id {seed_id!r} is in shard {shard!r} already; if this is another question, "
+            "give it another seed_id",
+            seed_id,
+        )
+
+
 def seed_row(
     fields: Fields, annotations: Sequence[Annotation], seed_id: str, defaults: Defaults
 ) -> dict[str, object]:
@@ -93,7 +114,7 @@ def seed_row(
     domain = _choice(fields, "domain", DOMAINS, defaults.domain)
     default_verifier = defaults.verifier or ("math" if domain == "math" else "exact")
     default_verifier = verifier_with(fields, default_verifier)
-    verifier = _choice(fields, "verifier", VERIFIERS, default_verifier)
+    verifier = _choice(fields, "verifier", tuple(VERIFIERS), default_verifier)
     if has_tags(thought) and (problem := tag_problem(thought)):
         raise Refused("thought", "broken markup", f"in thought, {problem}", thought)
     steps = split(thought, defaults.splitting)
@@ -155,11 +176,13 @@ def _choice(fields: Fields, name: str, allowed: Sequence[str], default: str) -> 
     if value is None:
         return default
     if not isinstance(value, str) or value not in allowed:
+        is_own = isinstance(value, str) and value.startswith(OWN_VERIFIER)
         raise Refused(
             name,
             f"unknown {name}",
-            f"{name} is {preview(value, 40)!r}; use one of {', '.join(allowed)}, or leave the "
-            f"column out with mapping={{{name!r}: ''}}",
+            f"{name} is {preview(value, 40)!r}; use one of {', '.join(allowed)}, "
+            f"{'name it in seeds.verifiers, ' if is_own else ''}or leave the column out with "
+            f"mapping={{{name!r}: ''}}",
             value,
         )
     return value

@@ -12,14 +12,22 @@ from pathlib import Path
 import polars as pl
 
 from datagen.errors import ConfigError
-from datagen.seeds.checks import DEFAULT_MAX_CHARS, Defaults, duplicate_id, seed_id_of, seed_row
+from datagen.seeds.checks import (
+    DEFAULT_MAX_CHARS,
+    Defaults,
+    duplicate_id,
+    refuse_taken,
+    seed_id_of,
+    seed_row,
+)
 from datagen.seeds.containers import peek, read_rows, require_columns
 from datagen.seeds.gsm8k import GSM8K, looks_like_gsm8k
 from datagen.seeds.references import Format, Reference, resolve
 from datagen.seeds.refusals import Refused, RefusedRows
 from datagen.seeds.rows import OWN, SEED_FIELDS, Dialect, Row
 from datagen.traces.splitting import SPLITTINGS, Splitting
-from schemas import DOMAINS, VERIFIERS, Domain, Seed, Verifier
+from datagen.verify import VERIFIERS
+from schemas import DOMAINS, Domain, Seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,12 @@ def read_seeds(
     source: str | None = None,
     license: str | None = None,
     domain: Domain | None = None,
-    verifier: Verifier | None = None,
+    verifier: str | None = None,
     splitting: Splitting = "auto",
     hf_split: str | None = None,
     limit: int | None = None,
     max_chars: int = DEFAULT_MAX_CHARS,
+    taken: Mapping[str, str] | None = None,
 ) -> SeedBatch:
     """Read human-written seeds from a file, a dataset folder or the Hugging Face Hub.
 
@@ -67,6 +76,7 @@ def read_seeds(
         hf_split: the split of a Hugging Face dataset; by default ``train`` or the only one.
         limit: stop after this many usable rows.
         max_chars: the longest question, thought or answer that is accepted.
+        taken: ids that other shards have, with the shard; such rows are refused.
 
     Returns:
         The seeds and the quarantine, both valid under their contracts. ``row_idx`` counts from 0;
@@ -75,7 +85,7 @@ def read_seeds(
     Raises:
         ConfigError: if an option is unknown or out of range.
         SeedError: if the source is missing, empty, of an unknown kind, cannot be read, or has no
-            usable row.
+            usable row, but for rows of other shards.
     """
     _check_options(mapping, domain, verifier, splitting, limit, max_chars)
     columns = dict(mapping or {})
@@ -93,7 +103,7 @@ def read_seeds(
         splitting=splitting,
         max_chars=max_chars,
     )
-    return _collect(rows, reference, dialect, defaults, limit)
+    return _collect(rows, reference, dialect, defaults, limit, taken or {})
 
 
 def _collect(
@@ -102,6 +112,7 @@ def _collect(
     dialect: Dialect,
     defaults: Defaults,
     limit: int | None,
+    taken: Mapping[str, str],
 ) -> SeedBatch:
     seeds: list[dict[str, object]] = []
     refused = RefusedRows(defaults.source)
@@ -115,6 +126,7 @@ def _collect(
             seed_id = seed_id_of(fields, defaults)
             if seed_id in rows_of_ids:
                 raise duplicate_id(seed_id, rows_of_ids[seed_id])
+            refuse_taken(seed_id, taken)
             seeds.append(seed_row(fields, annotations, seed_id, defaults))
             rows_of_ids[seed_id] = row_idx
         except Refused as reason:
@@ -122,7 +134,7 @@ def _collect(
         if limit is not None and len(seeds) >= limit:
             break
     if not seeds:
-        raise refused.nothing_usable(reference)
+        refused.refuse_nothing_usable(reference)
     return SeedBatch(Seed.from_rows(seeds), refused.frame())
 
 

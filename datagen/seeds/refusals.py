@@ -16,6 +16,9 @@ from schemas import Quarantine
 
 PREVIEW_CHARS: Final = 200
 
+TAKEN: Final = "taken"
+"""Kind of the refusal of a row that another shard has; there is nothing wrong with it."""
+
 
 class Refused(Exception):
     """A row that cannot become a seed.
@@ -79,8 +82,16 @@ class RefusedRows:
         """Table ``quarantine``."""
         return Quarantine.from_rows(self._rows)
 
-    def nothing_usable(self, reference: Reference) -> SeedError:
-        """The error for a source that holds these rows and no other; it counts the reasons."""
+    def refuse_nothing_usable(self, reference: Reference) -> None:
+        """Refuse a source that holds these rows and no other, unless it merely came twice.
+
+        Raises:
+            SeedError: counts the reasons.
+        """
+        if not self._rows or set(self._kinds) != {f"seed_id: {TAKEN}"}:
+            raise self._nothing_usable(reference)
+
+    def _nothing_usable(self, reference: Reference) -> SeedError:
         if not self._rows:
             return SeedError(f"{reference.text!r} holds no row; write at least one")
         counts = ", ".join(f"{n} × {kind}" for kind, n in self._kinds.most_common())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 
 from rich.console import JustifyMethod
@@ -17,7 +18,7 @@ class StepLine:
 
     Attributes:
         by: who wrote it; where no step says so, there is no column for it.
-        factor: its thought factor.
+        factor: its thought factor; likewise.
         text: its text.
         more: further cells by column header.
         below: lines that stand under its text.
@@ -39,12 +40,13 @@ def step_table(
         steps: the steps.
         columns: headers of further columns, and how their cells are justified.
     """
-    signed = any(step.by for step in steps)
+    signed, tagged = (any(map(attrgetter(name), steps)) for name in ("by", "factor"))
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("#", justify="right", no_wrap=True)
     if signed:
         table.add_column("by", no_wrap=True)
-    table.add_column("factor", no_wrap=True)
+    if tagged:
+        table.add_column("factor", no_wrap=True)
     table.add_column("step", ratio=1, overflow="fold")
     for header, justify in columns.items():
         table.add_column(header, justify=justify, no_wrap=True)
@@ -52,7 +54,7 @@ def step_table(
         table.add_row(
             Text(str(idx)),
             *([Text(step.by, style="dim")] if signed else ()),
-            factor_name(step.factor),
+            *([factor_name(step.factor)] if tagged else ()),
             Text("\n").join([Text(paragraph(step.text)), *step.below]),
             *(step.more.get(header, Text()) for header in columns),
         )

@@ -1,4 +1,7 @@
-"""How different two traces are, in steps; words count, but not how they are set."""
+"""How different two traces are, in steps.
+
+To an edit distance words count, but not how they are set; to a policy every character does.
+"""
 
 from datagen.traces.model import Trace
 
@@ -17,3 +20,13 @@ def edit_distance(a: Trace, b: Trace) -> int:
         for j, other in enumerate(theirs, start=1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (step != other))
     return row[-1]
+
+
+def shared_steps(trace: Trace, other: Trace) -> int:
+    """How many leading steps the two have in common, as the policy reads them."""
+    n_shared = 0
+    for a, b in zip(trace.steps, other.steps, strict=False):
+        if (a.factor, a.text) != (b.factor, b.text):
+            break
+        n_shared += 1
+    return n_shared

@@ -5,14 +5,16 @@ one, and the rest is compared in child processes that can be killed. Answers tha
 in a sandbox, which opens when the first of them is judged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from datagen.errors import ConfigError
+from datagen.own_code import load_own_function
 from datagen.verify.command import CommandVerifier
 from datagen.verify.extract import Extraction, extract_answer
 from datagen.verify.math import MathVerifier
 from datagen.verify.numeric import numeric
+from datagen.verify.own import OwnVerifier
 from datagen.verify.programs import (
     extract_call,
     extract_literal,
@@ -25,6 +27,7 @@ from datagen.verify.python_values import PythonInputVerifier, python_output
 from datagen.verify.rubric import rubric
 from datagen.verify.text import choice, exact
 from datagen.verify.verdict import GoldReader, Outcome, Verdict, Verifier
+from schemas import OWN_VERIFIER
 
 __all__ = [
     "VERIFIERS",
@@ -38,6 +41,7 @@ __all__ = [
     "extract_answer",
     "gold_is_parseable",
     "numeric",
+    "use_verifiers",
     "verify_completion",
 ]
 
@@ -54,7 +58,7 @@ VERIFIERS: Final[dict[str, Verifier]] = {
     "command": CommandVerifier(),
     "rubric": rubric,
 }
-"""Every verifier by the name that seeds carry; add an entry to add a verifier."""
+"""Every verifier by the name that seeds carry, with those that :func:`use_verifiers` was given."""
 
 _EXTRACTORS: Final[dict[str, Callable[[str], Extraction | None]]] = {
     "python": extract_program,
@@ -66,12 +70,44 @@ _EXTRACTORS: Final[dict[str, Callable[[str], Extraction | None]]] = {
 """How a verifier's answers are found, where that is not :func:`extract_answer`."""
 
 
+def use_verifiers(own: Mapping[str, str]) -> None:
+    """Make verifiers of the user's own known to this process, in place of earlier ones.
+
+    A run does so by itself, from ``seeds.verifiers``. Whoever rewards with ``own:`` verifiers
+    outside of a run calls it first.
+
+    Args:
+        own: name → ``"module:name"`` of a function, see :class:`~datagen.verify.own.OwnVerifier`.
+            Seeds name it as ``own:name``.
+
+    Raises:
+        ConfigError: if one cannot be imported, or does not take answer and gold.
+    """
+    found = {
+        f"{OWN_VERIFIER}{name}": OwnVerifier(
+            f"{OWN_VERIFIER}{name}",
+            load_own_function(f"seeds.verifiers.{name}", reference, "answer", "gold"),
+        )
+        for name, reference in own.items()
+    }
+    VERIFIERS.update(found)
+    for name in [name for name in VERIFIERS if name.startswith(OWN_VERIFIER)]:
+        if name not in found:
+            del VERIFIERS[name]
+
+
 def _verifier(name: str) -> Verifier:
     try:
         return VERIFIERS[name]
     except KeyError:
         choices = ", ".join(map(repr, VERIFIERS))
-        raise ConfigError(f"unknown verifier {name!r}; choose one of {choices}") from None
+        own = (
+            "; name your own in seeds.verifiers of the settings, and outside of a run call "
+            "datagen.verify.use_verifiers first"
+            if name.startswith(OWN_VERIFIER)
+            else ""
+        )
+        raise ConfigError(f"unknown verifier {name!r}; choose one of {choices}{own}") from None
 
 
 def verify_completion(text: str, gold: str, *, verifier: str, finished: bool = True) -> Verdict:

@@ -21,13 +21,14 @@ def longest_tokens(tables: Mapping[str, pl.DataFrame], tokenizer: Any) -> dict[s
     Conversations are counted in the tokenizer's chat template if it has one.
 
     Args:
-        tables: config → table; those without rows are left out.
+        tables: config → table; those without rows are left out, and those of the user's own that
+            have no column by a name that is read.
         tokenizer: of ``transformers``.
     """
     return {
         name: max(_count(row, tokenizer) for row in _longest(name, table))
         for name, table in tables.items()
-        if table.height
+        if table.height and all(_texts(table.row(0, named=True)))
     }
 
 

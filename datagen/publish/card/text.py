@@ -12,6 +12,7 @@ import polars as pl
 
 from datagen.publish.card.code import about_code
 from datagen.publish.card.facts import facts
+from datagen.publish.card.further import further
 from datagen.publish.card.markdown import bullets, code, line, section, table
 from datagen.publish.card.quality import contamination, label_quality, left_out
 from datagen.publish.card.statistics import longest_rows
@@ -102,6 +103,7 @@ def card(
         *(f"> **Note:** {' '.join(note.split())}" for note in lineage.notes),
         _what(tables, manifest.review),
         _configs(tables, configs, tuple(empty), tokens),
+        further(configs),
         loading(configs, repo),
         training(configs, repo, tokens),
         facts(tables, questions=questions, pictures=pictures),

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from datagen.errors import PublishError
+from datagen.files import replacing
 from datagen.publish.card import CARD
 from datagen.publish.checks import check_repository
 from datagen.publish.manifest import MANIFEST
-from datagen.publish.swap import replacing
 from datagen.publish.transfer.plan import Plan, Publication, There, make_plan, read_there
 from datagen.publish.transfer.source import Content, Source, content_of, read_source
 

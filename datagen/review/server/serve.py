@@ -33,6 +33,7 @@ _LOG_LINES: Final = 15
 """Of the log, shown when the server fails."""
 _STOP_S: Final = 15.0
 _LOCK_S: Final = 2.0
+_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ class Server:
         Raises:
             ReviewError: as soon as it has ended.
         """
-        status = self.process.wait()
+        # Not one long wait: a signal that another thread was given would not interrupt it.
+        while (status := self.process.poll()) is None:
+            time.sleep(_LOOK_S)
         raise ReviewError(f"Argilla's server ended with status {status}{_tail(self.log)}")
 
 

@@ -19,6 +19,7 @@ from datagen.seeds.checks import (
     Defaults,
     duplicate_id,
     optional_text,
+    refuse_taken,
     seed_id_of,
     text_of,
 )
@@ -67,6 +68,7 @@ def read_code_seeds(
     limit: int | None = None,
     max_chars: int = DEFAULT_MAX_CHARS,
     sandbox: Sandbox | None = None,
+    taken: Mapping[str, str] | None = None,
 ) -> CodeSeedBatch:
     """Read functions with tests from a file, a folder or the Hugging Face Hub, and run the tests.
 
@@ -84,6 +86,7 @@ def read_code_seeds(
         limit: stop after this many usable rows.
         max_chars: the longest text that is accepted in a field.
         sandbox: where the tests run; by default :func:`datagen.verify.sandbox.default_sandbox`.
+        taken: ids that other shards have, with the shard; such rows are refused.
 
     Returns:
         The code seeds and the quarantine, both valid under their contracts. ``row_idx`` counts
@@ -99,7 +102,9 @@ def read_code_seeds(
     defaults = Defaults(
         source=source or reference.name, license=license or dialect.license, max_chars=max_chars
     )
-    return _collect(rows, reference, dialect, defaults, limit, sandbox or default_sandbox())
+    return _collect(
+        rows, reference, dialect, defaults, limit, sandbox or default_sandbox(), taken or {}
+    )
 
 
 def _open(
@@ -128,6 +133,7 @@ def _collect(
     defaults: Defaults,
     limit: int | None,
     sandbox: Sandbox,
+    taken: Mapping[str, str],
 ) -> CodeSeedBatch:
     seeds: list[CodeRow] = []
     refused = RefusedRows(defaults.source)
@@ -135,7 +141,7 @@ def _collect(
     rows_of_code: dict[tuple[str, str], int] = {}
     n_wanted = _BATCH_ROWS if limit is None else min(limit, _BATCH_ROWS)
     while n_wanted and (batch := list(islice(rows, n_wanted))):
-        for row_idx, seed_id, judged in _judged(batch, dialect, defaults, sandbox):
+        for row_idx, seed_id, judged in _judged(batch, dialect, defaults, sandbox, taken):
             try:
                 if isinstance(judged, Refused):
                     raise judged
@@ -151,15 +157,19 @@ def _collect(
                 seeds.append(judged)
         n_wanted = _BATCH_ROWS if limit is None else min(limit - len(seeds), _BATCH_ROWS)
     if not seeds:
-        raise refused.nothing_usable(reference)
+        refused.refuse_nothing_usable(reference)
     return CodeSeedBatch(CodeSeed.from_rows(seeds), refused.frame())
 
 
 def _judged(
-    batch: Iterable[Row], dialect: CodeDialect, defaults: Defaults, sandbox: Sandbox
+    batch: Iterable[Row],
+    dialect: CodeDialect,
+    defaults: Defaults,
+    sandbox: Sandbox,
+    taken: Mapping[str, str],
 ) -> Iterator[tuple[int, str | None, CodeRow | Refused]]:
     """Each row with its number and id: as a row of the table, or why it cannot be one."""
-    drafts = [(row_idx, *_draft(row, dialect, defaults)) for row_idx, row in batch]
+    drafts = [(row_idx, *_draft(row, dialect, defaults, taken)) for row_idx, row in batch]
     complete = [draft for _, _, draft in drafts if not isinstance(draft, Refused)]
     verdicts = iter(run_all(complete, sandbox))
     for row_idx, seed_id, draft in drafts:
@@ -168,7 +178,7 @@ def _judged(
 
 
 def _draft(
-    row: Fields | Refused, dialect: CodeDialect, defaults: Defaults
+    row: Fields | Refused, dialect: CodeDialect, defaults: Defaults, taken: Mapping[str, str]
 ) -> tuple[str | None, CodeRow | Refused]:
     """The row's id, where it has one, and the row as far as it can be judged without running it."""
     seed_id: str | None = None
@@ -177,6 +187,7 @@ def _draft(
             raise row
         fields = dialect.read(row)
         seed_id = seed_id_of(fields, defaults)
+        refuse_taken(seed_id, taken)
         return seed_id, _code_row(fields, seed_id, defaults)
     except Refused as refused:
         return seed_id, refused

@@ -5,31 +5,20 @@ the reviews themselves are compared with those that were taken, and drafts start
 """
 
 import hashlib
-from typing import Final
 
 import dagster as dg
 import polars as pl
 
-from assets.graph.review import reviews
+from assets.automation.asking import ask_for
+from assets.automation.jobs import take_reviews
 from assets.parquet_io import earlier_table
-from assets.workspace import Workspace
+from assets.workspace import Workspace, default_settings
 from datagen.review.tools.collecting import collect_reviews
-
-DEPENDS_ON_REVIEWS: Final = dg.AssetSelection.assets(reviews).downstream()
-"""Reviews and what is made of them; nothing of it asks a language model."""
-
-take_reviews = dg.define_asset_job(
-    "take_reviews",
-    selection=DEPENDS_ON_REVIEWS,
-    description="Pulls reviews, decides, and makes labels, datasets and the queue anew.",
-)
-
-_INTERVAL_S: Final = 60
 
 
 @dg.sensor(
     job=take_reviews,
-    minimum_interval_seconds=_INTERVAL_S,
+    minimum_interval_seconds=default_settings().shards.interval_s,
     description="Starts take_reviews when people have submitted, changed or retracted a review.",
 )
 def new_reviews(
@@ -44,9 +33,10 @@ def new_reviews(
     there, _ = collect_reviews(tools, taken)
     if there.equals(taken):
         return dg.SensorResult(skip_reason="nothing new was submitted", cursor=mark)
-    # The cursor stays: it moves on once the run has taken what is there. Until then the same key
-    # is asked for, which Dagster starts once.
-    return dg.SensorResult([dg.RunRequest(run_key=f"{_digest(taken)}-{_digest(there)}")])
+    # The cursor stays: it moves on once a run has taken what is there.
+    state = f"{_digest(taken)}-{_digest(there)}"
+    request = ask_for(context.instance, take_reviews.name, state)
+    return request if isinstance(request, dg.SkipReason) else dg.SensorResult([request])
 
 
 def _digest(reviews: pl.DataFrame) -> str:

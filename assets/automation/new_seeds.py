@@ -1,0 +1,36 @@
+"""Notices that seeds have arrived: has them taken in, and the new shards made."""
+
+import dagster as dg
+
+from assets.automation.asking import ask_for
+from assets.automation.jobs import make_shard, take_in_seeds
+from assets.parquet_io import table_path
+from assets.shards import know_shards
+from assets.workspace import Workspace, default_settings
+from datagen.shards import MAIN, find_sources, shard_folder
+
+
+@dg.sensor(
+    jobs=[take_in_seeds, make_shard],
+    minimum_interval_seconds=default_settings().shards.interval_s,
+    description="Takes in files, folders and Hub revisions that are new where the settings watch.",
+)
+def new_seeds(
+    context: dg.SensorEvaluationContext, workspace: Workspace
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Look once; what cannot be looked at is logged, and stops nothing else."""
+    settings = workspace.settings.shards
+    found = find_sources(settings.seeds, settings.code, settle_s=settings.settle_s)
+    for problem in found.problems:
+        context.log.error(problem)
+    asked: list[dg.RunRequest | dg.SkipReason] = []
+    if found.sources:
+        asked.append(ask_for(context.instance, take_in_seeds.name, found.mark))
+    for shard in know_shards(context.instance, workspace.root):
+        if shard != MAIN and not table_path(shard_folder(workspace.root, shard), "seeds").exists():
+            asked.append(ask_for(context.instance, make_shard.name, shard, partition=shard))
+    requests = [request for request in asked if isinstance(request, dg.RunRequest)]
+    if requests:
+        return requests
+    reasons = [reason.skip_message for reason in asked if isinstance(reason, dg.SkipReason)]
+    return dg.SkipReason("; ".join(filter(None, reasons)) or "nothing has arrived")
