@@ -769,8 +769,12 @@ def test_gsm8k_runs_to_the_end_and_reports_what_it_finds(settings: Path, tmp_pat
     given[3:] = [re.sub("<<.*?>>", "", line) for line in given[3:]]
     seeds, out = tmp_path / "gsm8k.jsonl", tmp_path / "out"
     seeds.write_text("\n".join(given))
-    arguments = ["--seeds", seeds, "--format", "gsm8k"]
-    done = datagen("run", *arguments, "--out", out, "--config", settings)
+    arguments = ["--seeds", seeds, "--format", "gsm8k", "--out", out]
+    done = datagen("run", *arguments, "--config", settings)
+    assert done.returncode == 1 and "outcomes: none of" in done.stderr  # it knows no such questions
+    wanted = tmp_path / "datagen.toml"
+    wanted.write_text(f"{settings.read_text()}\n[checks]\nmin_pass_rate = 0\n")
+    done = datagen("run", *arguments, "--config", wanted)
     assert done.returncode == 0, done.stderr[-3000:]
     rollouts = table(out, "rollouts")
     assert rollouts.filter(pl.col("n_given_steps") == 0).height >= 24

@@ -26,7 +26,8 @@ def outcome_balance(
     Args:
         rollouts: table ``rollouts``; ``seed_id``, ``verifier`` and ``outcome`` are read. Answers
             that only a rubric judges do not count.
-        min_pass_rate: of the rollouts that end right or wrong.
+        min_pass_rate: of the rollouts that end right or wrong. At 0 even none need be right, for
+            those who want people's traces and a model's errors.
         max_pass_rate: likewise.
     """
     tried = _with_golds(rollouts)
@@ -40,11 +41,12 @@ def outcome_balance(
         "wrong": decided.height - n_right,
         "rollouts": tried.height,
     }
-    if tried.height >= _ENOUGH and not n_right:
+    if min_pass_rate and tried.height >= _ENOUGH and not n_right:
         detail = (
             f"none of {tried.height:,} rollouts is right, and without one nothing can be learnt: "
             "see their answers and golds in table rollouts; golds, verifier or prompts are at "
-            "fault, or the questions are too hard for engine.model"
+            "fault, or the questions are too hard for engine.model (if that is meant: "
+            "checks.min_pass_rate = 0)"
         )
         return Finding("outcomes", False, detail, figures)
     what = f"of the rollouts of {found.n:,} questions that have a verdict end right"

@@ -28,7 +28,7 @@ class CheckSettings(Section):
     )
     require_license: bool = Field(default=False, description="Refuse seeds of unknown licence")
     min_pass_rate: float = Field(
-        default=0.01, ge=0, le=1, description="Rollouts that end right, least; one in any case"
+        default=0.01, ge=0, le=1, description="Rollouts that end right, least; 0: even none"
     )
     max_pass_rate: float = Field(
         default=0.98, ge=0, le=1, description="Rollouts that end right, most"
