@@ -31,23 +31,21 @@ def write_dataset(folder: Path, *, n_rows: int = 3, first: int = 0, **over: Any)
     import polars as pl
 
     from datagen.publish import Lineage, SeedSource, write_repository
+    from schemas import Sft
 
     ids = [f"q{i}" for i in range(first, first + n_rows)]
     rng = random.Random(f"{first} {n_rows}")
-    sft = pl.DataFrame(
+    sft = Sft.from_rows(
         {
             "messages": [
-                [
-                    {"role": "user", "content": f"What is {i} + 1?"},
-                    {"role": "assistant", "content": rng.randbytes(60_000).hex()},
-                ]
-                for i in ids
+                {"role": "user", "content": f"What is {i} + 1?"},
+                {"role": "assistant", "content": rng.randbytes(60_000).hex()},
             ],
-            "id": ids,
-            "seed_id": ids,
-            "summary": [None] * n_rows,
-        },
-        schema_overrides={"summary": pl.String},
+            "id": i,
+            "seed_id": i,
+            "masked_spans": [],
+        }
+        for i in ids
     )
     prm = pl.DataFrame(
         {

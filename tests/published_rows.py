@@ -189,11 +189,22 @@ def rollout(rollout_id: str, outcome: str) -> dict[str, Any]:
 
 TABLES: dict[str, pl.DataFrame] = {
     "sft": Sft.from_rows(
-        [{"messages": chat("Q?", "<Think_Start>…"), "id": f"t{i}", "seed_id": "s1"} for i in "12"]
+        {
+            "messages": chat("Q?", "<Think_Start>…"),
+            "id": f"t{i}",
+            "seed_id": "s1",
+            "masked_spans": spans,
+        }
+        for i, spans in (("1", []), ("2", [{"start": 2, "end": 5}]))
     ),
     "sft_plain": Sft.from_rows(
         [
-            {"messages": chat("Q?", "<think>\nè ½\n"), "id": "t1", "seed_id": "s1"},
+            {
+                "messages": chat("Q?", "<think>\nè ½\n"),
+                "id": "t1",
+                "seed_id": "s1",
+                "masked_spans": [],
+            },
         ]
     ),
     "prm": Prm.from_rows(

@@ -132,6 +132,14 @@ def only(messages: list[dict[str, str]]) -> str:
     return message["content"]
 
 
+def kept_of(row: dict[str, Any]) -> str:
+    """A reply without what it takes back."""
+    reply = only(row["messages"][1:])
+    for span in reversed(row["masked_spans"]):
+        reply = reply[: span["start"]] + reply[span["end"] :]
+    return reply
+
+
 # ---- the card
 
 
@@ -190,6 +198,40 @@ def test_the_whole_reply_and_its_end_are_learned_and_nothing_of_the_question(
         question, reply = asked(row["messages"][:1]), only(row["messages"][1:])
         assert tokenizer.decode(ids) == f"{question}{reply}{END}"
         assert tokenizer.decode([idx for idx in labels if idx != -100]) == f"{reply}{END}"
+    losses = losses_on(trainer, [0, 1, 2, 3])
+    assert losses[-1] < losses[0]
+
+
+def encoded(card: str, rows: Dataset, tokenizer: Any) -> Dataset:
+    """Rows of ``sft`` as the card's snippet for TRL prepares them."""
+    snippet = card.partition("\n### TRL\n")[2].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"tokenizer": tokenizer}
+    exec(snippet[snippet.index("def encode") : snippet.index("# max_length")], names)
+    return rows.map(names["encode"], remove_columns=rows.column_names)
+
+
+@pytest.mark.parametrize("config", ["sft", "sft_plain"])
+def test_what_a_reply_takes_back_is_not_learned_and_all_else_of_it_is(
+    trl: Any, config: str, published: str, rows: Rows, tokenizer: Any, quick: dict[str, Any]
+) -> None:
+    own = encoded((Path(published) / "README.md").read_text(), rows(config), tokenizer)
+    assert (
+        own[:]
+        == rows(config)
+        .map(example("sft")["encoder"](tokenizer))
+        .select_columns(own.column_names)[:]
+    )
+    trainer = trl.SFTTrainer(
+        str(WEIGHTS), trl.SFTConfig(max_length=None, **quick), train_dataset=own
+    )
+    assert trainer.train_dataset["labels"][:] == own["labels"][:]
+    n_masked = 0
+    for row, ids, labels in zip(rows(config), own["input_ids"], own["labels"], strict=True):
+        question, reply = asked(row["messages"][:1]), only(row["messages"][1:])
+        assert tokenizer.decode(ids) == f"{question}{reply}{END}"
+        assert tokenizer.decode([idx for idx in labels if idx != -100]) == kept_of(row) + END
+        n_masked += kept_of(row) != reply
+    assert 0 < n_masked < len(own)
     losses = losses_on(trainer, [0, 1, 2, 3])
     assert losses[-1] < losses[0]
 
@@ -265,7 +307,7 @@ def test_the_example_of_fine_tuning_saves_a_trained_model_with_its_chat_template
     assert len(trainer.train_dataset) == len(rows("sft"))
     for row, labels in zip(rows("sft"), trainer.train_dataset["labels"], strict=True):
         learned = tokenizer.decode([idx for idx in labels if idx != -100])
-        assert learned == only(row["messages"][1:]) + END
+        assert learned == kept_of(row) + END
     before, after = (
         AutoModelForCausalLM.from_pretrained(folder, dtype="float32").lm_head.weight
         for folder in (WEIGHTS, tmp_path)

@@ -581,9 +581,11 @@ def test_corrections_are_exported_beside_traces() -> None:
     right = trace(RIGHT)
     del right["n_given"]
     traces = TraceContract.from_rows([right])
-    everything = pl.concat([traces, made.select(traces.columns)])
-    chats = export_sft(everything, form="tagged", max_per_question=99)
-    assert set(chats["id"]) == set(everything["trace_id"]) and chats.height == 13
+    chats = export_sft(traces, corrections=made, form="tagged", max_per_question=99)
+    assert set(chats["id"]) == {*traces["trace_id"], *made["trace_id"]} and chats.height == 13
+    n_wrong = dict(made.select("trace_id", pl.col("step_roles").list.count_matches("wrong")).rows())
+    n_masked = dict(chats.select("id", pl.col("masked_spans").list.len()).rows())
+    assert n_masked == n_wrong | {right["trace_id"]: 0}
 
 
 def test_a_second_run_asks_nothing_and_makes_the_same_table(tmp_path: Any) -> None:

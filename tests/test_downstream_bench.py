@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 from rich.console import Console
 from transformers import AutoTokenizer
@@ -31,9 +30,10 @@ from datagen.engines.registry import WEIGHTS
 from datagen.factors.taxonomy import Factor
 from datagen.prompts.native import rollout_requests
 from datagen.search.evidence import Rollout
-from datagen.traces.markup import render, render_step
+from datagen.traces.markup import THINK_START, render_step
 from datagen.traces.model import Step, Trace
 from datagen.verify import Outcome, Verdict
+from schemas import Sft
 
 TINY = Plan(
     n_events=(2, 3),
@@ -155,32 +155,29 @@ def test_only_the_reply_and_its_end_are_learned() -> None:
 
 def test_a_step_that_the_trace_takes_back_is_read_and_not_learned() -> None:
     tokenizer = AutoTokenizer.from_pretrained(WEIGHTS)
-    texts = [("3+4=8", "Compute"), ("wait, 3+4 is not 8", "DetectError"), ("3+4=7", "CorrectError")]
-    steps = tuple(Step(text, Factor(name)) for text, name in texts)
-    reply = render(Trace("q", steps, "7"))
-    rows = pl.DataFrame(
-        {
-            "id": ["drawn", "spliced"],
-            "messages": [[{"content": "q"}, {"content": reply}]] * 2,
-        }
+    wrong, complaint, repair = (
+        render_step(Step(text, factor))
+        for text, factor in (
+            ("3+4=8", Factor.COMPUTE),
+            ("wait, 3+4 is not 8", Factor.DETECT_ERROR),
+            ("3+4=7", Factor.CORRECT_ERROR),
+        )
     )
-    traces = pl.DataFrame(
-        {
-            "trace_id": ["drawn", "spliced"],
-            "steps": [[text for text, _ in texts]] * 2,
-            "factors": [[name for _, name in texts]] * 2,
-        }
-    )
-    roles = pl.DataFrame({"trace_id": ["spliced"], "step_roles": [["wrong", "wrong", "correct"]]})
-    drawn, spliced = lessons_of(rows, traces, roles)
+    reply = f"{THINK_START}{wrong}{complaint}{repair}<Think_End>\n7"
+    span = {"start": len(THINK_START), "end": len(THINK_START + wrong)}
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": reply}]
+    rows = [
+        {"messages": messages, "id": name, "seed_id": "s", "masked_spans": spans, "summary": None}
+        for name, spans in (("plain", []), ("mended", [span]))
+    ]
+    plain, mended = lessons_of(Sft.from_rows(rows))
 
     def learned(lesson: Lesson) -> str:
         ids, labels = encoded(tokenizer, lesson)
         return tokenizer.decode([t for t, to in zip(ids, labels, strict=True) if to != IGNORED])
 
-    complaint, repair = map(render_step, steps[1:])
-    assert learned(drawn) == f"<Think_Start>\n{complaint}{repair}<Think_End>\n7<|end|>"
-    assert learned(spliced) == f"<Think_Start>\n{repair}<Think_End>\n7<|end|>"
+    assert learned(plain) == f"{reply}<|end|>"
+    assert learned(mended) == f"{THINK_START}{complaint}{repair}<Think_End>\n7<|end|>"
 
 
 # ---- choosing

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from datagen.errors import ConfigError, PublishError
 from datagen.export import export_prm, export_raw_rollouts, export_rl, export_sft
 from datagen.factors.taxonomy import Factor
-from datagen.traces.markup import parse, render
+from datagen.traces.markup import parse, render, render_step
 from datagen.traces.model import Step
 from datagen.traces.model import Trace as TraceModel
 from schemas import (
     CodeTask,
+    Correction,
     Prm,
     Probe,
     Question,
@@ -34,7 +35,10 @@ QUESTION = "How many apples?"
 
 def trace(trace_id: str, steps: list[str], *, factors: str = "", **over: Any) -> Row:
     """A correct trace of a model; ``factors`` has one letter per step (C, R, …)."""
-    names = {"C": "Compute", "R": "RestateGoal", "K": "CheckResult"}
+    names = {
+        **{"C": "Compute", "R": "RestateGoal", "K": "CheckResult"},
+        **{"D": "DetectError", "M": "CorrectError", "A": "Answer"},
+    }
     row: Row = {
         "trace_id": trace_id,
         "seed_id": "s1",
@@ -101,9 +105,49 @@ def test_sft_takes_only_correct_traces_that_have_steps_and_an_answer() -> None:
     assert ids(rows) == ["good"]
 
 
+@pytest.mark.parametrize("form", ["tagged", "plain"])
+def test_what_a_reply_takes_back_is_masked_to_the_character(form: str) -> None:
+    texts = ["größer: 3<Think_End>", "3*6=19", "wait, no", "3*6=18\n", "so 9·2", "hm, no ", "18"]
+    rows = sft(trace("b", texts, factors="CCDMCDA"), trace("a", texts[:1]), form=form)
+    masked = {
+        id_: [messages[1]["content"][span["start"] : span["end"]] for span in spans]
+        for id_, messages, spans in rows.select("id", "messages", "masked_spans").iter_rows()
+    }
+    written = [(texts[1], Factor.COMPUTE), (texts[4], Factor.COMPUTE)]
+    whole = [render_step(Step(*step)) if form == "tagged" else f"{step[0]}\n" for step in written]
+    assert masked == {"a": [], "b": whole}
+
+
+def test_of_a_correction_the_wrong_steps_are_masked_and_no_others() -> None:
+    texts = ["3*6=17", "3*6=19", "wait, no", "3*6=18", "hm, no", "18"]
+    roles = ["wrong", "wrong", "detect", "correct", "right", "right"]
+    mended = {
+        **trace("mended", texts, factors="CCDMDA"),
+        "kind": "splice",
+        "n_attempts": 1,
+        "wrong_trace_ids": ["w"],
+        "right_trace_id": "r",
+        "edit_distances": [1],
+        "step_roles": roles,
+        "step_labels": [role != "wrong" for role in roles],
+        "attempt_idx": [0 if role == "wrong" else -1 for role in roles],
+    }
+    rows = export_sft(
+        Trace.from_rows([trace("own", ["18"])]),
+        corrections=Correction.from_rows([mended]),
+        form="plain",
+    )
+    masked = {
+        id_: "".join(messages[1]["content"][span["start"] : span["end"]] for span in spans)
+        for id_, messages, spans in rows.select("id", "messages", "masked_spans").iter_rows()
+    }
+    assert masked == {"own": "", "mended": "3*6=17\n3*6=19\n"}
+
+
 def test_sft_rows_are_one_question_and_one_reply_and_nothing_else() -> None:
     rows = sft(trace("a", ["3*6=18"]))
-    assert rows.columns == ["messages", "id", "seed_id", "summary"]
+    assert rows.columns == ["messages", "id", "seed_id", "masked_spans", "summary"]
+    assert rows["masked_spans"].to_list() == [[]]
     assert rows["summary"].to_list() == [None]
     messages = rows["messages"][0].to_list()
     assert [list(message) for message in messages] == [["role", "content"]] * 2

@@ -390,7 +390,8 @@ def test_benchmark_rows_are_written_with_their_first_error() -> None:
 def test_conversations_are_written_as_they_are_said() -> None:
     said = "<Think_Start>\n<ACT_Plan-Start> add <ACT_Plan-End>\n<Think_End>\n18"
     messages = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": said}]
-    rows = [{"id": "a", "seed_id": "s", "messages": messages, "summary": "In short."}]
+    row = {"id": "a", "seed_id": "s", "messages": messages, "summary": "In short."}
+    rows = [row | {"masked_spans": []}]
     shown = chat_samples(Sft.from_rows(rows))
     assert re.search(r"^user +How many\?$", shown, re.MULTILINE)
     assert re.search(r"^ +<ACT_Plan-Start> add <ACT_Plan-End>$", shown, re.MULTILINE)

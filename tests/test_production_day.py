@@ -136,6 +136,9 @@ class Day:
             return False
         return self.journaled(name) == self.model.n_answered(name)
 
+    def asked_for(self, name: str) -> bool:
+        return bool(self.home.runs("make_shard", self.names[name]))
+
     def last_run(self, name: str) -> dg.DagsterRun:
         return self.home.runs("make_shard", self.names[name])[-1]
 
@@ -153,7 +156,6 @@ def begin(day: Day) -> None:
         home.instance.event_log_storage.set_concurrency_slots("engine", 4)
         for sensor in ("new_seeds", "newly_accepted", "new_reviews"):
             home.switch_on("sensor", sensor)
-        home.switch_on("schedule", "nightly")
         watched = day.root / "watched"
         (watched / "good.jsonl").write_text(
             seed(2) + "not even JSON\n" + seed(3) + seed(4) + seed(5)
@@ -164,10 +166,15 @@ def begin(day: Day) -> None:
         good = sorted(name for name in shards if name.startswith("good"))
         (poison,) = (name for name in shards if name.startswith("poison"))
         day.names |= {"A": good[0], "B": good[1], "poison": poison}
+        for name in ("A", "B", "poison"):
+            until(f"the sensor asks for {name}", lambda name=name: day.asked_for(name))
+        # Not before: in one and the same second both could ask for a shard, and it has two runs.
+        home.switch_on("schedule", "nightly")
+        until("the schedule asks for main", lambda: day.asked_for("main"))
+        home.switch_off("nightly")
     with told("every shard is searched"):
         for name in WORDS:
             until(f"{name} waits for the model", lambda name=name: day.is_stuck(name))
-        home.switch_off("nightly")
         until("the poisoned shard fails", lambda: day.last_run("poison").is_finished)
     with told("the daemon alone is killed, and started again"):
         os.kill(daemon.pid, signal.SIGKILL)

@@ -49,8 +49,8 @@ from tests.published_rows import (
 )
 
 CONSUMER_COLUMNS = {
-    "sft": ["messages", "id", "seed_id", "summary"],
-    "sft_plain": ["messages", "id", "seed_id", "summary"],
+    "sft": ["messages", "id", "seed_id", "masked_spans", "summary"],
+    "sft_plain": ["messages", "id", "seed_id", "masked_spans", "summary"],
     "prm": ["prompt", "completions", "labels", "id", "seed_id", "step_scores"],
     "prm_verified": ["prompt", "completions", "labels", "id", "seed_id", "step_scores"],
     "orm": ["prompt", "completion", "label", "id", "seed_id"],
@@ -156,7 +156,10 @@ def test_a_config_concatenates_with_ordinary_rows(name: str, published: Path, lo
 _CHAT = [{"role": "user", "content": "Hi"}]
 _REPLY = [{"role": "assistant", "content": "Ho"}]
 ORDINARY = {
-    "sft": {"messages": [*_CHAT, *_REPLY], "id": "x", "seed_id": "y", "summary": "z"},
+    "sft": {
+        **{"messages": [*_CHAT, *_REPLY], "id": "x", "seed_id": "y", "summary": "z"},
+        "masked_spans": [{"start": 0, "end": 1}],
+    },
     "prm": {
         **{"prompt": "Q\n", "completions": ["a"], "labels": [True]},
         **{"id": "x", "seed_id": "y", "step_scores": [1.0]},
@@ -310,7 +313,13 @@ def test_questions_that_break_their_contract_are_refused(tmp_path: Path) -> None
 
 def sft_rows(n: int, length: int = 10) -> pl.DataFrame:
     return Sft.from_rows(
-        {"messages": chat("Q?", "A" * length), "id": f"{i:03}", "seed_id": "s1"} for i in range(n)
+        {
+            "messages": chat("Q?", "A" * length),
+            "id": f"{i:03}",
+            "seed_id": "s1",
+            "masked_spans": [],
+        }
+        for i in range(n)
     )
 
 

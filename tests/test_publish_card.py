@@ -167,7 +167,7 @@ def test_card_counts_what_searches_and_labels_gave() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("corrections", "Mask the loss on steps whose role is `wrong`"),
+        ("corrections", "there `step_roles` says what each step is there for"),
         ("preference", "share stand in both"),
         ("preference", 'Mask it, or make the data with `export.wrong_ends_at = "answer"`'),
         ("kto", 'Mask it, or make the data with `export.wrong_ends_at = "answer"`'),
@@ -183,6 +183,13 @@ def test_card_counts_what_searches_and_labels_gave() -> None:
 def test_card_tells_trainers_of_each_config_and_of_no_other(name: str, words: str) -> None:
     assert words in card_of({name: SEARCHED[name]})
     assert words not in card_of(TABLES)
+
+
+@pytest.mark.parametrize("name", ["sft", "sft_plain"])
+def test_card_tells_those_who_fine_tune_to_mask_what_is_taken_back(name: str) -> None:
+    words = "mask the loss on these characters of the reply"
+    assert words in card_of({name: TABLES[name]})
+    assert words not in card_of({"prm": TABLES["prm"]})
 
 
 def test_card_names_the_version_of_the_taxonomy_where_there_is_one() -> None:
@@ -281,7 +288,7 @@ def test_trainers_that_read_files_are_given_the_files_of_both_splits(tmp_path: P
 
 
 def test_the_encoding_of_step_labels_that_the_card_shows_puts_one_label_on_each_step() -> None:
-    snippet = next(text for text in blocks(card_of(TABLES), "python") if "def encode" in text)
+    snippet = next(text for text in blocks(card_of(TABLES), "python") if "def ids_of" in text)
     definition = snippet[snippet.index("def ids_of") : snippet.index("rows = ")]
     tokenizer = AutoTokenizer.from_pretrained(WEIGHTS)
     names: dict[str, Any] = {"tokenizer": tokenizer}

@@ -221,6 +221,7 @@ GOOD: dict[str, Row] = {
         ],
         "id": "t1",
         "seed_id": "gsm-1",
+        "masked_spans": [{"start": 7, "end": 9}, {"start": 9, "end": 12}],
         "summary": None,
     },
     "prm": {
@@ -594,6 +595,7 @@ ALSO_GOOD: list[tuple[str, Row]] = [
     ("seeds", {"facts": []}),
     ("seeds", {"verifier": "rubric", "criteria": [{"criterion": "Is short.", "weight": 0.5}]}),
     ("sft", {"summary": "Counts. The answer is 18."}),
+    ("sft", {"masked_spans": []}),
     ("critique", {"label": -1, "messages": [{"role": "user", "content": "\n\\boxed{-1}"}]}),
     ("summaries", EXTRACT),
     ("summaries", EXTRACT | {"summary": None, "reason": "too long"}),
@@ -917,6 +919,14 @@ BAD: list[tuple[str, str, Row]] = [
     ("trace_labels", "review_rank_unless_verified", {"review_rank": 0}),
     ("trace_labels", "review_rank_unless_verified", {"verified": False}),
     ("sft", "messages|min_length", {"messages": []}),
+    *(
+        (
+            "sft",
+            "spans_are_of_the_reply",
+            {"masked_spans": [{"start": start, "end": end} for start, end in spans]},
+        )
+        for spans in ([(7, 7)], [(7, 9), (8, 12)], [(7, 9), (1, 3)], [(7, 28)])
+    ),
     ("sft", "messages|inner_inner_role_one_of", {"messages": [{"role": "bot", "content": ""}]}),
     ("prm", "one_label_and_score_per_step", {"labels": [True]}),
     ("prm", "one_label_and_score_per_step", {"step_scores": []}),

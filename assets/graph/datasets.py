@@ -71,8 +71,9 @@ def _chats(
     form: Form,
 ) -> pl.DataFrame:
     return export_sft(
-        pl.concat([with_tags(traces, tags), corrections.select(traces.columns)]),
+        with_tags(traces, tags),
         summaries,
+        corrections,
         form=form,
         max_per_question=workspace.settings.export.max_per_question,
     )

@@ -27,10 +27,8 @@ from datagen.publish import (
 )
 from datagen.publish.review import Review
 from datagen.publish.transfer.target import parse_target, publish
-from datagen.report import REPORT_TABLES, WORK, RunReport
-from datagen.report.work import read_work
+from datagen.report import REPORT_TABLES, RunReport, work_of_shards
 from datagen.review.decide.quality import measure_reviews
-from datagen.shards import shard_folder, shard_names
 
 TOY_NOTE = (
     "**This is a demonstration.** The traces were written by the embedded reasoner, a language "
@@ -159,8 +157,7 @@ def _published(
         further=report.documents,
     )
     report.remember(repository.manifest)
-    root = workspace.root
-    work = read_work(*(shard_folder(root, shard) / WORK for shard in shard_names(root)))
+    work = work_of_shards(workspace.root)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(repository.folder)),

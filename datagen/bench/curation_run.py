@@ -129,8 +129,7 @@ class _Tables:
 
 def _sft(tables: _Tables, form: Form) -> pl.DataFrame:
     traces = with_tags(tables.good("traces"), tables.good("tags"))
-    mended = tables.ours("corrections").select(traces.columns)
-    return export_sft(pl.concat([traces, mended]), tables.ours("summaries"), form=form)
+    return export_sft(traces, tables.ours("summaries"), tables.ours("corrections"), form=form)
 
 
 def _replies(tables: _Tables) -> tuple[pl.DataFrame, ...]:

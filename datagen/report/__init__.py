@@ -1,7 +1,7 @@
 """The report of a run: one page in which everything that happened can be seen, and be doubted."""
 
 from datagen.report.figures import REPORT_TABLES, Figures, figures
-from datagen.report.run import REPORT, WORK, RunReport
+from datagen.report.run import REPORT, WORK, RunReport, work_of_shards
 from datagen.report.work import read_work, record_work
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "figures",
     "read_work",
     "record_work",
+    "work_of_shards",
 ]

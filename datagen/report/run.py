@@ -85,10 +85,15 @@ class RunReport:
 
     def _run(self, manifest: Manifest | None) -> tuple[Figures, Mapping[str, Work], Run]:
         found = figures(self.tables, _published(manifest))
-        work = read_work(*(shard_folder(self.out, name) / WORK for name in shard_names(self.out)))
+        work = work_of_shards(self.out)
         digest = manifest.digest if manifest else ""
         date = date_of(read_runs(self.out / RUNS), digest, now=self.now)
         return found, work, Run(date, digest, headline(found, work))
+
+
+def work_of_shards(out: Path) -> dict[str, Work]:
+    """What all shards of an output folder had the engine do, by stage."""
+    return read_work(*(shard_folder(out, shard) / WORK for shard in shard_names(out)))
 
 
 def _published(manifest: Manifest | None) -> dict[str, dict[str, int]]:

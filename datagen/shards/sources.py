@@ -76,10 +76,11 @@ def find_sources(
     """
     now = time.time() if now is None else now
     found = Found([], [], [])
-    for kind, watched in (("seeds", seeds), ("code", code)):
-        for text in watched:
+    watched: dict[SeedKind, Sequence[str]] = {"seeds": seeds, "code": code}
+    for kind, texts in watched.items():
+        for text in texts:
             try:
-                for source, changed in _sources(text, "seeds" if kind == "seeds" else "code"):
+                for source, changed in _sources(text, kind):
                     if changed is not None and now - changed < settle_s:
                         found.unsettled.append(Path(source.text))
                     else:

@@ -22,7 +22,6 @@ from datagen.curate.difficulty import pass_rates
 from datagen.engines.protocol import Engine
 from datagen.engines.team import members_of
 from datagen.export import export_sft
-from datagen.factors.taxonomy import Factor
 from datagen.judge import CRITIQUE_SAMPLING, checker, critique_judge, judge_traces
 from datagen.measure import pick_traces
 from datagen.measure.run import measure_traces
@@ -31,8 +30,7 @@ from datagen.search.best_of_n import BestOfNConfig
 from datagen.search.generate import GenerateConfig
 from datagen.search.run import search_prefixes
 from datagen.traces.assemble import assemble_traces
-from datagen.traces.markup import THINK_START, render, render_step
-from datagen.traces.model import Step
+from datagen.traces.markup import render
 from datagen.traces.prefixes import make_prefixes
 
 _CRITIC: Final = critique_judge(n_votes=1, sampling=replace(CRITIQUE_SAMPLING, temperature=0.0))
@@ -123,10 +121,11 @@ def generate_ours(
         journal,
         config=CorrectionConfig(kinds=plan.kinds, max_rows=plan.max_corrections),
     ).corrections
-    both = pl.concat([traces, corrections.select(traces.columns)])
-    rows = export_sft(both, form="tagged", max_per_question=plan.max_per_question)
+    rows = export_sft(
+        traces, corrections=corrections, form="tagged", max_per_question=plan.max_per_question
+    )
     return Generated(
-        lessons_of(rows, both, corrections),
+        lessons_of(rows),
         journal.n_tokens,
         rows["seed_id"].n_unique(),
         seeds.height,
@@ -136,34 +135,16 @@ def generate_ours(
     )
 
 
-def lessons_of(rows: pl.DataFrame, traces: pl.DataFrame, corrections: pl.DataFrame) -> list[Lesson]:
-    """Rows of ``sft``; of a step that the trace itself takes back only the repair is learned.
-
-    In a correction these are the steps with the role ``wrong``, as the card of the dataset has it,
-    and in any other trace the one before a ``DetectError``.
-    """
-    roles = dict(corrections.select("trace_id", "step_roles").iter_rows())
-    thoughts = {
-        id_: (steps, factors)
-        for id_, steps, factors in traces.select("trace_id", "steps", "factors").iter_rows()
-    }
-    lessons: list[Lesson] = []
-    for id_, (user, assistant) in rows.select("id", "messages").iter_rows():
-        texts, names = thoughts[id_]
-        factors = [Factor(name) for name in names]
-        if id_ in roles:
-            wrong = [role == "wrong" for role in roles[id_]]
-        else:
-            wrong = [after is Factor.DETECT_ERROR for after in (*factors[1:], None)]
-        ranges: list[tuple[int, int]] = []
-        at = len(THINK_START)
-        for text, factor, is_wrong in zip(texts, factors, wrong, strict=True):
-            end = at + len(render_step(Step(text, factor)))
-            if is_wrong:
-                ranges.append((at, end))
-            at = end
-        lessons.append(Lesson(user["content"], assistant["content"], tuple(ranges)))
-    return lessons
+def lessons_of(rows: pl.DataFrame) -> list[Lesson]:
+    """Rows of ``sft``; what is masked there is not learned."""
+    return [
+        Lesson(
+            user["content"],
+            assistant["content"],
+            tuple((span["start"], span["end"]) for span in spans),
+        )
+        for (user, assistant), spans in rows.select("messages", "masked_spans").iter_rows()
+    ]
 
 
 def sample_right(

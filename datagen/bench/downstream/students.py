@@ -1,7 +1,7 @@
 """Students: the reasoner, fine-tuned on conversations, and how often they are right then.
 
-The surprising fact: nothing of the question is learned, and all of the reply is, the wrong steps of
-a self-correction too. That is what any trainer makes of the dataset ``sft`` as it is published.
+The surprising fact: nothing of the question is learned, and of the reply all but what it takes back
+itself, as the dataset ``sft`` marks it. A trainer that masks nothing learns that, too.
 """
 
 from collections.abc import Sequence

@@ -30,10 +30,15 @@ _GOLD: Final = """\
 In `rl` the answer is `solution` for rewards that use math-verify, \
 `reward_model.ground_truth` for verl and `answer` for all others."""
 
+_MASKED: Final = """\
+Traces in `sft` and `sft_plain` go wrong, notice it and mend it. `masked_spans` says where: mask \
+the loss on these characters of the reply, as the snippet for TRL does, so that the model learns \
+the repair and not the error. For a trainer that cannot, leave such rows out: \
+`sft.filter(lambda row: not row["masked_spans"])`."""
+
 _CORRECTIONS: Final = """\
-`sft` and `sft_plain` hold traces that go wrong, notice it and mend it: those whose `id` is a \
-`trace_id` of `corrections`, where `step_roles` says what each step is there for. Mask the loss on \
-steps whose role is `wrong` if the model shall learn the repair and not the error."""
+Rows of `sft` and `sft_plain` whose `id` is a `trace_id` of `corrections` were put together of \
+right and wrong traces; there `step_roles` says what each step is there for."""
 
 _PAIRS: Final = """\
 In `preference` the steps that both replies share stand in both: their terms cancel in DPO, but \
@@ -70,6 +75,7 @@ those of `rl`, and compare them within one question only."""
 ADVICE: Final = (
     ({"sft"}, _MARKUP),
     ({"sft_plain"}, _THINK),
+    ({"sft", "sft_plain"}, _MASKED),
     ({"corrections"}, _CORRECTIONS),
     ({"prm"}, _STEPS),
     ({"orm"}, _WHOLE),

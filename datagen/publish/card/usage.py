@@ -22,9 +22,21 @@ has the longest row of each."""
 
 _TRL: Final = {
     "sft": """\
-# max_length=None cuts nothing; else give what your longest row needs. assistant_only_loss=True
-# leaves the question out of the loss, if the chat template says where replies begin and end.
-SFTTrainer(MODEL, SFTConfig(OUT, max_length=None), train_dataset=sft).train()""",
+# Nothing of the question is learned, and of the reply nothing that it takes back.
+def encode(row):
+    text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    begin = text.rindex(row["messages"][-1]["content"])
+    masked = [(begin + span["start"], begin + span["end"]) for span in row["masked_spans"]]
+    read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    labels = [
+        -100 if end <= begin or any(first < end and start < last for first, last in masked) else idx
+        for idx, (start, end) in zip(read["input_ids"], read["offset_mapping"])
+    ]
+    return {"input_ids": read["input_ids"], "labels": labels}
+
+# max_length=None cuts nothing; else give what your longest row needs.
+rows = sft.map(encode, remove_columns=sft.column_names)
+SFTTrainer(MODEL, SFTConfig(OUT, max_length=None), train_dataset=rows).train()""",
     "preference": """\
 DPOTrainer(MODEL, args=DPOConfig(OUT, max_length=None), train_dataset=preference).train()""",
     "kto": """\
