@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from assets.options import CONFIG_VARIABLE, OUT_VARIABLE
+from assets import environment
 from datagen.config import BUNDLED, NONE, Settings, load_settings
 from datagen.engines.protocol import Engine
 from datagen.engines.registry import open_team
@@ -134,7 +134,7 @@ class Workspace(dg.ConfigurableResource[None]):
 
 def default_out() -> str:
     """Output folder outside the command line: ``DATAGEN_OUT``, else ``out``."""
-    return os.environ.get(OUT_VARIABLE, "out")
+    return os.environ.get(environment.OUT, "out")
 
 
 def default_settings() -> Settings:
@@ -143,5 +143,5 @@ def default_settings() -> Settings:
     Raises:
         ConfigError: if the file cannot be read, or a setting is unknown or out of range.
     """
-    path = os.environ.get(CONFIG_VARIABLE)
+    path = os.environ.get(environment.CONFIG)
     return load_settings(Path(path) if path else None)

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-import assets.code_bench
+import assets.bench.code
+from assets.bench.code import run_code_bench, targets
 from assets.cli import cli
-from assets.code_bench import run_code_bench, targets
 from datagen.bench.code import (
     FIGURES,
     CodeReport,
@@ -442,7 +442,7 @@ def test_the_command_prints_each_figure_beside_its_target_and_writes_just_these(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = scripted(bench_functions(2))
-    monkeypatch.setattr(assets.code_bench, "open_engine", lambda settings: engine)
+    monkeypatch.setattr(assets.bench.code, "open_engine", lambda settings: engine)
     settings = Settings.model_validate({"sandbox": {"mode": "weak"}})
     path, screen = tmp_path / "figures" / "code.json", io.StringIO()
     n_batches: list[int] = []

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from assets.console import RunDisplay, load_tables, summary
+from assets.commands.console import RunDisplay, load_tables, summary
 from assets.parquet_io import CONTRACT_OF
 from datagen.config import Settings
 from datagen.errors import ConfigError

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from assets.curate_bench import run_curate_bench
+from assets.bench.curate import run_curate_bench
 from datagen.bench import curation
 from datagen.bench.curation import COPIES, LEAKS, SAID_TWICE, Plan, bench_curation
 from datagen.bench.curation_data import Planted, make_tables

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from transformers import AutoTokenizer
 
-from assets.downstream_bench import run_downstream_bench
+from assets.bench.downstream import run_downstream_bench
 from datagen.bench.downstream import FIGURES, MeteredJournal, Plan
 from datagen.bench.downstream.figures import f1_of, gain_of, mean_of
 from datagen.bench.downstream.generation import lessons_of, sample_right

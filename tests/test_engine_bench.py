@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from rich.console import Console
 from transformers import AutoTokenizer
 
-import assets.engine_bench
+import assets.bench.engine
 import datagen.bench.engine
+from assets.bench.engine import run_engine_bench
 from assets.cli import cli
-from assets.engine_bench import run_engine_bench
 from datagen.bench.ceilings import default_generate, load_model, matmul_limit
 from datagen.bench.engine import Plan, bench_engine, engine_settings, plan_for
 from datagen.bench.growth import Growth, Run, run_apart, toy_prefixes
@@ -279,7 +279,7 @@ def test_a_growth_run_that_fails_says_why(tmp_path: Path) -> None:
 
 @pytest.fixture
 def tiny_plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(assets.engine_bench, "plan_for", lambda *_, **__: TINY)
+    monkeypatch.setattr(assets.bench.engine, "plan_for", lambda *_, **__: TINY)
     yield
 
 

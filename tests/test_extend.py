@@ -16,9 +16,9 @@ import polars as pl
 import pytest
 from published_rows import ALL, readme, write
 
+from assets.commands.materialize import materialize
 from assets.graph import ASSETS
 from assets.graph.further import with_further
-from assets.materialize import materialize
 from assets.parquet_io import ParquetTables
 from assets.workspace import Workspace
 from datagen.cluster.worker import Worker

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from rich.console import Console
 
+from assets.bench.factors import run_factor_bench
 from assets.cli import cli
-from assets.factor_bench import run_factor_bench
 from datagen.bench.factors import FactorReport, bench_factors
 from datagen.errors import ConfigError
 from datagen.factors.classifier import WEIGHTS, StepClassifier

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hub_client import OWNER, environment, write_dataset
 from hub_server import HubServer, User
 
-from assets.publish_command import publish as command
+from assets.commands.publish import publish as command
 from datagen.errors import PublishError
 from datagen.publish.transfer.target import Target, parse_target, publish
 

@@ -13,7 +13,7 @@ from hub_client import write_dataset
 from review_tables import review as said
 from review_tables import reviews
 
-from assets.publish_command import publish as command
+from assets.commands.publish import publish as command
 from datagen.config import load_settings
 from datagen.errors import ConfigError, PublishError
 from datagen.publish import Check, Review, check_repository, curation, read_manifest

@@ -23,8 +23,8 @@ from report_tables import (
     run_tables,
 )
 
+from assets.commands.report import report as command
 from assets.parquet_io import table_path
-from assets.report_command import report as command
 from datagen.errors import ConfigError
 from datagen.publish import check_repository, read_manifest
 from datagen.report import REPORT, REPORT_TABLES, WORK, figures, read_work, record_work

@@ -186,7 +186,7 @@ def test_a_restart_keeps_logins_sessions_and_records_and_connects_nowhere(
 
 def test_the_command_shows_logins_once_and_leaves_nothing_running(tmp_path: Path):
     def start() -> tuple[subprocess.Popen[str], str]:
-        code = "from assets.review_command import review; review()"
+        code = "from assets.commands.review import review; review()"
         process = subprocess.Popen(
             [sys.executable, "-c", code, "serve", "--port=0", "--user=ann", f"--home={tmp_path}"],
             cwd=REPO,

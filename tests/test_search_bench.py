@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assets.search_bench import run_search_bench
+from assets.bench.search import run_search_bench
 from datagen.bench.search import (
     FIGURES,
     SearchPlan,

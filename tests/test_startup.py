@@ -22,8 +22,8 @@ MODULES = {
     "datagen.show": {*HEAVY, "dagster", "assets"},
     "assets.cli": {*HEAVY, "dagster"},
     # `datagen show` and `datagen review status`
-    "assets.console": {*HEAVY},
-    "assets.review_summary": {*HEAVY},
+    "assets.commands.console": {*HEAVY},
+    "assets.commands.review_summary": {*HEAVY},
 }
 PROGRAM = """
 import importlib, json, sys

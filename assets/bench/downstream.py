@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assets.bench_files import write_figures
+from assets.bench.figures import write_figures
 from datagen.bench.downstream import (
     QUICK,
     DownstreamReport,

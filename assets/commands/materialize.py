@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from assets.console import quieten_transformers
+from assets.commands.console import quieten_transformers
 from assets.graph import ASSETS, CHECKS
 from assets.graph.checks import failed_checks
 from assets.graph.further import with_further

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assets.options import config_option, out_option
+from assets.commands.options import config_option, out_option
 
 if TYPE_CHECKING:
     from datagen.config import Settings
@@ -41,7 +41,7 @@ def write_report(out: Path, settings: "Settings") -> Path:
         ConfigError: if there has been no run in this folder.
         PublishError: if what is published there is damaged.
     """
-    from assets.console import read_table
+    from assets.commands.console import read_table
     from assets.graph.publishing import run_report
     from datagen.publish.manifest import MANIFEST, read_manifest
     from datagen.report import REPORT

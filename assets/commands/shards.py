@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from assets.options import out_option
+from assets.commands.options import out_option
 
 console = Console()
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assets.bench_files import write_figures
+from assets.bench.figures import write_figures
 from datagen.bench.labels import QUICK, LabelReport, Plan, bench_labels
 from datagen.config import EngineSettings
 from datagen.engines.registry import open_engine

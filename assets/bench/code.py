@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assets.bench_files import write_figures
+from assets.bench.figures import write_figures
 from datagen.bench.code import FIGURES, QUICK, CodeReport, Plan, bench_code
 from datagen.config import Settings
 from datagen.engines.registry import open_engine

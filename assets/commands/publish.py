@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assets.options import config_option, out_option
+from assets.commands.options import config_option, out_option
 from datagen.errors import PublishError
 
 if TYPE_CHECKING:

@@ -1,16 +1,14 @@
 """Options that all commands about a run share, with the variables that Dagster reads, too."""
 
 from pathlib import Path
-from typing import Final
 
 import click
 
-OUT_VARIABLE: Final = "DATAGEN_OUT"
-CONFIG_VARIABLE: Final = "DATAGEN_CONFIG"
+from assets import environment
 
 out_option = click.option(
     "--out",
-    envvar=OUT_VARIABLE,
+    envvar=environment.OUT,
     type=click.Path(path_type=Path),
     default=Path("out"),
     show_default=True,
@@ -18,7 +16,7 @@ out_option = click.option(
 )
 config_option = click.option(
     "--config",
-    envvar=CONFIG_VARIABLE,
+    envvar=environment.CONFIG,
     type=click.Path(path_type=Path),
     help="Settings, a datagen.toml.",
 )

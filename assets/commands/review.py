@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from assets.options import config_option, out_option
+from assets.commands.options import config_option, out_option
 
 if TYPE_CHECKING:
     from assets.workspace import Workspace
@@ -78,7 +78,7 @@ def serve(port: int, annotators: tuple[str, ...], home: Path | None, install_onl
 @config_option
 def push(out: Path, config: Path | None) -> None:
     """Put the queue of a run before people; `datagen run` does so by itself."""
-    from assets.console import read_table
+    from assets.commands.console import read_table
 
     workspace = _workspace(out, config)
     tool = workspace.review_tool()
@@ -93,10 +93,10 @@ def push(out: Path, config: Path | None) -> None:
 def pull(out: Path, config: Path | None) -> None:
     """Take what people submitted, decide, and make anew what depends on it."""
     from assets.automation.jobs import DEPENDS_ON_REVIEWS
-    from assets.console import RunDisplay, read_table
-    from assets.materialize import materialize
+    from assets.commands.console import RunDisplay, read_table
+    from assets.commands.materialize import materialize
+    from assets.commands.review_summary import review_summary
     from assets.progress import listening
-    from assets.review_summary import review_summary
 
     workspace = _workspace(out, config)
     read_table(out, "traces")  # says what to do if there is no run
@@ -112,7 +112,7 @@ def pull(out: Path, config: Path | None) -> None:
 @out_option
 def status(out: Path) -> None:
     """What awaits review, what was decided, and how far reviewers agree."""
-    from assets.review_summary import review_summary
+    from assets.commands.review_summary import review_summary
 
     console.print(review_summary(out))
 
@@ -123,7 +123,7 @@ def status(out: Path) -> None:
 @config_option
 def export(folder: Path | None, out: Path, config: Path | None) -> None:
     """Write the queue and empty forms for seeds into JSONL files, to be sent to people."""
-    from assets.console import read_table
+    from assets.commands.console import read_table
     from datagen.review.tools.jsonl.tool import JsonlTool
 
     settings = _workspace(out, config).settings.review

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from assets.console import read_table
+from assets.commands.console import read_table
 from assets.parquet_io import earlier_table
 from datagen.review.decide.apply import count_changes
 from datagen.review.decide.quality import measure_reviews
