@@ -25,8 +25,15 @@ batch_size = 48
 """
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: else one core works on the last of them, and the others wait."""
+    """Files with slow tests first: else one core works on the last of them, and the others wait.
+
+    Slow is what needs the demo run, too: whoever is the first to ask for it makes it.
+    """
+    for item in items:
+        if "demo_run" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
