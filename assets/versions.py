@@ -15,7 +15,8 @@ from typing import Any, Final
 import dagster as dg
 
 import datagen
-from assets.workspace import default_settings
+from assets.parquet_io import table_path
+from assets.workspace import Workspace, default_settings
 from datagen.config import AUTO, BUNDLED, NONE, Settings
 from datagen.shards import MAIN
 from datagen.shards.sources import file_revision
@@ -53,6 +54,9 @@ single ones."""
 SOURCES: Final = "sources"
 """Key of the state of the sources that the settings name, beside those of :data:`MADE_BY`."""
 
+LIMITS: Final = "checks"
+"""Key of the checks and their limits, which make no table stale."""
+
 
 def versioned(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """The assets, those of :data:`MADE_BY` with their version, by the settings of the process."""
@@ -79,7 +83,18 @@ def shard_versions(
         before: when the sources were read, seconds since 1970; a later state of one does not count.
     """
     versions = {op: version_of(op, settings) for op in MADE_BY}
-    return versions | {SOURCES: _sources(out, settings, before) if shard == MAIN else ""}
+    limits = f"{settings.checks.model_dump_json()} {settings.publish.require_benchmarks}"
+    return versions | {
+        LIMITS: _short(_digest("checks"), limits),
+        SOURCES: _sources(out, settings, before) if shard == MAIN else "",
+    }
+
+
+def made_by(workspace: Workspace) -> Mapping[str, str]:
+    """The versions of the shard of this run, its sources as they were when they were read."""
+    seeds = table_path(workspace.folder, "seeds")
+    before = seeds.stat().st_mtime if seeds.exists() else inf
+    return shard_versions(workspace.root, workspace.shard, workspace.settings, before=before)
 
 
 def version_of(op: str, settings: Settings) -> str:
@@ -97,6 +112,10 @@ def version_of(op: str, settings: Settings) -> str:
     told += [f"{name}={_setting(settings, name)}" for name in names]
     if _PROMPTS in packages:
         told.append(settings.engine.dialect.fingerprint)
+    return _short(*told)
+
+
+def _short(*told: str) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 

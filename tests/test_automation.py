@@ -16,11 +16,13 @@ from assets.automation.newly_accepted import newly_accepted
 from assets.automation.nightly import nightly
 from assets.automation.stale import stale_assets
 from assets.graph import SHARD_ASSETS
+from assets.refusals import note_refusal, noting_unusable
 from assets.shards import SHARD_TABLES, know_shards
 from assets.versions import MADE_BY, SOURCES, shard_versions, version_of
 from assets.workspace import Workspace
 from datagen.config import Settings
-from datagen.shards import MAIN, accept, find_sources, shard_folder, take_in
+from datagen.errors import SeedError
+from datagen.shards import MAIN, accept, find_sources, refused_at, shard_folder, take_in
 from schemas import Seed
 
 SEED = {"question": "How much is 2 + 3?", "thought": "It is 5.", "answer": "5"}
@@ -36,8 +38,10 @@ def settings(**sections: dict[str, Any]) -> Settings:
     return Settings.model_validate(sections)
 
 
-def workspace(out: Path, **sections: dict[str, Any]) -> Workspace:
-    return Workspace(out=str(out), settings_json=settings(**sections).model_dump_json())
+def workspace(out: Path, *, shard: str = MAIN, **sections: dict[str, Any]) -> Workspace:
+    made = Workspace(out=str(out), settings_json=settings(**sections).model_dump_json())
+    made._shard = shard
+    return made
 
 
 def arrive(folder: Path, *questions: str) -> Path:
@@ -267,6 +271,37 @@ def test_a_night_makes_each_stale_shard_and_leaves_the_others(tmp_path: Path):
     asked = {run.partition_key: names(list(run.asset_selection or [])) for run in runs}
     assert asked == {MAIN: everything, older: {"tags", "accepted"}, never: everything}
     assert len({run.run_key for run in runs}) == 3
+
+
+def test_what_would_be_refused_again_is_asked_for_by_nobody(tmp_path: Path):
+    out = tmp_path / "out"
+    arrive(tmp_path / "in", "a?")
+    sources = find_sources([str(tmp_path / "in")], [], settle_s=0).sources
+    (name,) = take_in(out, sources, max_rows=1).new
+    accepted_shard(out, MAIN, shard_versions(out, MAIN, settings()))
+    note_refusal(workspace(out, shard=name), {"outcomes": "none is right"})
+    before = workspace(out)
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        assert sensor(new_seeds, instance, before) == [] == night(instance, before)
+        for change in ({"checks": {"min_pass_rate": 0}}, {"search": {"n_simulations": 3}}):
+            after = workspace(out, **change)
+            (asked,) = sensor(new_seeds, instance, after)
+            assert asked.partition_key == name
+            assert name in {run.partition_key for run in night(instance, after)}
+
+
+def test_rows_that_cannot_be_used_are_a_refusal_and_a_failure_of_other_things_is_none(
+    tmp_path: Path,
+):
+    place = workspace(tmp_path)
+    with pytest.raises(OSError, match="down"), noting_unusable(place):
+        raise OSError("down")
+    assert refused_at(tmp_path) is None
+    with pytest.raises(SeedError), noting_unusable(place):
+        raise SeedError("none of 3 rows is usable")
+    refusal = refused_at(tmp_path)
+    assert refusal and refusal.reasons == {"seeds": "none of 3 rows is usable"}
 
 
 def test_a_shard_that_is_gone_is_forgotten(instance: dg.DagsterInstance, tmp_path: Path):

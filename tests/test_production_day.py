@@ -27,7 +27,7 @@ from datagen.publish import read_manifest
 from datagen.publish.checks import check_repository
 from datagen.review.server import serve
 from datagen.review.server.credentials import add_annotators
-from datagen.shards import MAIN, accepted_at, shard_folder, shard_names
+from datagen.shards import MAIN, accepted_at, refused_at, shard_folder, shard_names
 
 pytestmark = pytest.mark.slow
 
@@ -316,6 +316,9 @@ def test_a_poisoned_shard_stops_itself_and_says_why(day: Day) -> None:
     error = failed.step_failure_data.error
     assert error and error.cause
     assert "none of 3 rows is usable" in error.cause.message
+    refusal = refused_at(day.folder("poison"))
+    assert refusal and "none of 3 rows is usable" in refusal.reasons["seeds"]
+    (run,) = day.home.runs("make_shard", day.names["poison"])  # no night repeats it
 
 
 def test_a_poisoned_row_of_a_good_shard_is_quarantined(day: Day) -> None:

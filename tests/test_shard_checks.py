@@ -26,7 +26,7 @@ from datagen.errors import CheckError
 from datagen.report import WORK
 from datagen.report.work import record_work
 from datagen.search.budget import Progress
-from datagen.shards import MAIN
+from datagen.shards import MAIN, refused_at, shard_folder
 from schemas import Quarantine
 
 DOCS = Path(__file__).parents[1] / "docs" / "checks.md"
@@ -152,6 +152,9 @@ def test_a_bad_shard_stops_itself_and_the_others_go_on(
     ended = {shard: run(tmp_path, instance, shard) for shard in ("wrong", "good")}
     assert ended["wrong"][:2] == (False, NAMES - {"traces", "accepted"})
     assert ended["good"] == (True, NAMES, "")
+    refusals = {name: refused_at(shard_folder(tmp_path, name)) for name in ended}
+    assert refusals["wrong"] and refusals["wrong"].reasons.keys() == {"outcomes"}
+    assert refusals["good"] is None
     assert instance.get_materialized_partitions(dg.AssetKey("accepted")) == {"good"}
 
 

@@ -14,11 +14,14 @@ from datagen.errors import SeedError
 from datagen.seeds import SeedBatch, read_seeds
 from datagen.shards import (
     MAIN,
+    Refusal,
     accept,
     accepted_at,
     accepted_tables,
     find_sources,
     put_aside,
+    refuse,
+    refused_at,
     shard_folder,
     shard_names,
     take_in,
@@ -250,3 +253,24 @@ def test_a_shard_that_lacks_a_table_is_not_accepted_and_keeps_what_was(tmp_path:
         accept(tmp_path, ["tags", "probes"], {})
     assert [frame["n"].to_list() for frame in accepted_tables(tmp_path, "tags")] == [[1]]
     assert accepted_tables(tmp_path, "probes") == []
+
+
+def test_a_refusal_stands_until_the_next_one_or_until_the_shard_is_accepted(tmp_path: Path):
+    (tmp_path / "tables").mkdir()
+    pl.DataFrame().write_parquet(tmp_path / "tables" / "seeds.parquet")
+    assert refused_at(tmp_path) is None
+    refuse(tmp_path, Refusal({"outcomes": "none is right"}, {"tags": "1"}))
+    second = Refusal({"license": "‘CC-BY’ isn't allowed"}, {"tags": "2"})
+    refuse(tmp_path, second)
+    assert refused_at(tmp_path) == second
+    accept(tmp_path, ["seeds"], {})
+    assert refused_at(tmp_path) is None
+
+
+def test_a_list_of_shards_says_why_one_was_refused(tmp_path: Path, here: Any):
+    write(tmp_path / "in" / "good.jsonl", row(1), row(2))
+    (name,) = take_in(tmp_path, found(tmp_path / "in").sources, max_rows=9).new
+    refuse(shard_folder(tmp_path, name), Refusal({"outcomes": "none of 98 is [right]"}, {}))
+    said = here("shards", "--out", tmp_path).stdout
+    assert "no, refused" in said
+    assert f"{name}: outcomes: none of 98 is [right]" in said

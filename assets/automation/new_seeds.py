@@ -5,6 +5,7 @@ import dagster as dg
 from assets.automation.asking import ask_for
 from assets.automation.jobs import make_shard, take_in_seeds
 from assets.parquet_io import table_path
+from assets.refusals import standing_refusal
 from assets.shards import know_shards
 from assets.workspace import Workspace, default_settings
 from datagen.shards import MAIN, find_sources, shard_folder
@@ -27,7 +28,11 @@ def new_seeds(
     if found.sources:
         asked.append(ask_for(context.instance, take_in_seeds.name, found.mark))
     for shard in know_shards(context.instance, workspace.root):
-        if shard != MAIN and not table_path(shard_folder(workspace.root, shard), "seeds").exists():
+        if shard == MAIN or table_path(shard_folder(workspace.root, shard), "seeds").exists():
+            continue
+        if standing_refusal(workspace.root, shard, workspace.settings):
+            asked.append(dg.SkipReason(f"{shard} was refused; `datagen shards` says why"))
+        else:
             asked.append(ask_for(context.instance, make_shard.name, shard, partition=shard))
     requests = [request for request in asked if isinstance(request, dg.RunRequest)]
     if requests:

@@ -5,6 +5,7 @@ import dagster as dg
 from assets.automation.asking import is_active
 from assets.automation.jobs import make_shard
 from assets.automation.stale import stale_assets
+from assets.refusals import standing_refusal
 from assets.shards import know_shards
 from assets.versions import shard_versions
 from assets.workspace import Workspace, default_settings
@@ -22,9 +23,14 @@ _SETTINGS = default_settings().shards
 def nightly(
     context: dg.ScheduleEvaluationContext, workspace: Workspace
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """One run per stale shard; those that are being made already are left to it."""
+    """One run per stale shard; left are those being made, and those that would be refused again."""
     requests: list[dg.RunRequest] = []
+    refused: list[str] = []
     for shard in know_shards(context.instance, workspace.root):
+        if refusal := standing_refusal(workspace.root, shard, workspace.settings):
+            refused.append(f"{shard} was refused ({', '.join(refusal.reasons)})")
+            context.log.warning(f"{refused[-1]}; `datagen shards` says why")
+            continue
         before = accepted_at(shard_folder(workspace.root, shard))
         versions = shard_versions(workspace.root, shard, workspace.settings)
         stale = stale_assets(versions, before[1] if before else None)
@@ -36,4 +42,6 @@ def nightly(
                     asset_selection=stale,
                 )
             )
-    return requests or dg.SkipReason("every shard is as it would be made today")
+    others = "every other shard" if refused else "every shard"
+    reasons = [*refused, f"{others} is as it would be made today"]
+    return requests or dg.SkipReason("; ".join(reasons))

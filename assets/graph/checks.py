@@ -9,7 +9,7 @@ A blocking check only stops the run that it is part of. So whatever accepts a sh
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ import dagster as dg
 import polars as pl
 
 from assets.parquet_io import CONTRACT_OF, table_path
+from assets.refusals import note_refusal
 from assets.shards import SHARD_TABLES, SHARDS
 from assets.workspace import Workspace
 from datagen.checks import (
@@ -193,11 +194,18 @@ def _checks_at(station: _Station) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"checks_of_{station.assets[0]}", specs=specs)
     def checks(workspace: Workspace) -> Iterator[dg.AssetCheckResult]:
-        for finding in station.find(workspace):
+        findings = list(station.find(workspace))
+        _note(workspace, findings)
+        for finding in findings:
             for asset in station.assets:
                 yield _result(asset, finding)
 
     return checks
+
+
+def _note(workspace: Workspace, findings: Iterable[Finding]) -> None:
+    if reasons := {finding.name: finding.detail for finding in findings if finding.stops}:
+        note_refusal(workspace, reasons)
 
 
 def _result(asset: str, finding: Finding) -> dg.AssetCheckResult:
@@ -229,6 +237,7 @@ def refuse_flawed(workspace: Workspace) -> None:
         CheckError: if one does; says which, and what to do.
     """
     if found := flaws(workspace):
+        _note(workspace, found)
         lines = [f"  {finding.name}: {finding.detail}" for finding in found]
         raise CheckError("\n".join(("the shard is not accepted:", *lines)))
 

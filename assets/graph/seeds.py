@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets.metadata import counts, described
+from assets.refusals import noting_unusable
 from assets.shards import BY_SHARD, SEEDS_POOL, by_shard
 from assets.workspace import Workspace
 from datagen.curate import curate_seeds
@@ -45,7 +46,8 @@ def seed_tables(
     if workspace.shard == MAIN:
         seeds, code_seeds, quarantine = _read_sources(context, workspace, taken)
     else:
-        seeds, code_seeds, quarantine = _read_shard(workspace, taken)
+        with noting_unusable(workspace):
+            seeds, code_seeds, quarantine = _read_shard(workspace, taken)
     refuse_shared_ids(seeds, code_seeds)
     refuse_unscorable(seeds, workspace.settings.engine.dialect)
     curation = workspace.settings.curation

@@ -7,9 +7,8 @@ import polars as pl
 
 from assets.graph.checks import refuse_flawed
 from assets.metadata import described
-from assets.parquet_io import table_path
 from assets.shards import SHARD_TABLES, by_shard, know_shards
-from assets.versions import shard_versions
+from assets.versions import made_by
 from assets.workspace import Workspace
 from datagen.shards import accept, find_sources, take_in
 
@@ -42,11 +41,5 @@ def accepted(workspace: Workspace) -> dg.MaterializeResult[Any]:
     # Checks that were not part of this run may have failed in another.
     refuse_flawed(workspace)
     # Compared by the next night: a source that has changed meanwhile was not read.
-    versions = shard_versions(
-        workspace.root,
-        workspace.shard,
-        workspace.settings,
-        before=table_path(workspace.folder, "seeds").stat().st_mtime,
-    )
-    folder = accept(workspace.folder, SHARD_TABLES, versions)
+    folder = accept(workspace.folder, SHARD_TABLES, made_by(workspace))
     return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(folder))})

@@ -15,6 +15,7 @@ import polars as pl
 
 from datagen.files import replacing
 from datagen.shards.places import shard_folder, shard_names
+from datagen.shards.refused import forgive
 
 _ACCEPTED: Final = "accepted"
 _VERSIONS: Final = "versions.json"
@@ -31,6 +32,7 @@ def accept(folder: Path, tables: Collection[str], versions: Mapping[str, str]) -
     Returns:
         The folder of the accepted tables.
     """
+    forgive(folder)
     accepted = folder / _ACCEPTED
     with replacing(accepted) as fresh:
         for name in tables:
