@@ -60,10 +60,12 @@ def rewrite(folder: Path, path: str, change: Callable[[pl.DataFrame], pl.DataFra
     """Change the rows of one file, and the manifest and the card so that they fit."""
     manifest = read_manifest(folder)
     config, split = path.split("/")[0], path.split("/")[1].split("-")[0]
-    table = CONFIGS[config].contract.to_arrow
+    contract = CONFIGS[config].contract
     rows = change(pl.read_parquet(folder / path))
-    arrow = rows.to_arrow() if rows.columns != CONFIGS[config].contract.column_names() else None
-    pq.write_table(arrow if arrow is not None else table(rows), folder / path, store_schema=False)
+    # On disk integers are wider than in the contract.
+    fits = rows.columns == contract.column_names()
+    arrow = contract.to_arrow(rows.cast(contract.polars_schema())) if fits else rows.to_arrow()
+    pq.write_table(arrow, folder / path, store_schema=False)
     old = manifest.configs[config]
     files = [
         replace(file, sha256=sha256_of(folder / path), rows=rows.height)
@@ -295,8 +297,10 @@ def test_labels_of_one_kind_are_found(tmp_path: Path) -> None:
 
 
 def test_a_conversation_without_a_reply_is_found(tmp_path: Path) -> None:
-    question = pl.col("messages").list.head(1)
-    repo = write(tmp_path / "repo", {"sft": TABLES["sft"].with_columns(messages=question)})
+    asked = TABLES["sft"].with_columns(
+        messages=pl.col("messages").list.head(1), masked_spans=pl.col("masked_spans").list.head(0)
+    )
+    repo = write(tmp_path / "repo", {"sft": asked})
     found = failed(repo.folder)
     assert found.keys() == {"messages"}
     assert "has 2 that do not" in found["messages"]
