@@ -14,6 +14,8 @@ REPO = Path(__file__).parents[1]
 SETTINGS = """
 [curation]
 test_share = 0.1
+[code]
+limit = 10
 [search]
 n_simulations = 6
 n_root_rollouts = 4

@@ -101,11 +101,11 @@ def test_every_generated_token_of_a_search_is_counted_once() -> None:
 @pytest.mark.slow
 def test_a_small_run_reports_every_figure_and_trains_a_guide(tmp_path: Path) -> None:
     plan = SearchPlan(
-        n_problems=12,
-        n_screening=8,
+        n_problems=8,
+        n_screening=6,
         puct=PuctConfig(n_simulations=8, n_root_rollouts=3, c_puct=0.5, replicas=(Replica(1.0),)),
         variants={"without reuse of rollouts": {"reuse": False}},
-        n_training=8,
+        n_training=6,
         schedule=Schedule(epochs=1),
     )
     run_search_bench(
@@ -113,7 +113,7 @@ def test_a_small_run_reports_every_figure_and_trains_a_guide(tmp_path: Path) -> 
     )
     told = json.loads((tmp_path / "f.json").read_text("utf-8"))
     assert {*FIGURES, "guided_verified_per_1k", "guided_gain"} <= told.keys()
-    assert 0 < told["n_questions"] <= 12
+    assert 0 < told["n_questions"] <= 8
     assert told["puct_verified_per_1k"] > 0
     ways = told["detail"]["against_rejection"]
     assert ways.keys() == {"puct", "without reuse of rollouts", "guided"}
