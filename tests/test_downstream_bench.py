@@ -91,6 +91,7 @@ def test_the_meter_counts_an_answer_once_whether_it_is_new_or_replayed(tmp_path:
         assert journal.n_tokens == 3
 
 
+@pytest.mark.slow
 def test_rejection_sampling_never_spends_more_than_it_was_given(tmp_path: Path) -> None:
     problems = draw_questions(3, 0, 0, n_events=(2,)).train
     engine = open_student(WEIGHTS)

@@ -240,6 +240,7 @@ def variants(rng: random.Random, n: int) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_how_many_texts_are_looked_up_at_once_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -186,6 +186,7 @@ def test_extraction_never_raises_and_never_finds_an_empty_answer(text: str) -> N
         *("<think>", THINK_END),
     ],
 )
+@pytest.mark.slow
 def test_extraction_of_a_hostile_hundred_thousand_characters_is_quick(unit: str) -> None:
     started = time.perf_counter()
     extract_answer("answer is" + unit * (100_000 // len(unit)) + "x")

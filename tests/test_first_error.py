@@ -190,6 +190,7 @@ def test_a_flat_prior_knows_nothing_of_surprisal() -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.slow
 def test_it_runs_in_every_world(name: str) -> None:
     found, _ = search(cases(name, n=12), FirstErrorConfig(max_rollouts=4))
     sound(found)
@@ -275,6 +276,7 @@ def test_a_trace_of_which_nothing_can_be_learnt_is_not_asked_about() -> None:
     assert predicted(found) == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_given_steps_are_neither_blamed_nor_left_out() -> None:
     made = cases(n=20)
     given = [replace(s, n_given=3) for s in made.suspects]
@@ -283,6 +285,7 @@ def test_given_steps_are_neither_blamed_nor_left_out() -> None:
     assert not found.posterior.first_error[:, :3].any()
 
 
+@pytest.mark.slow
 def test_of_a_prefix_that_was_sampled_before_it_asks_for_further_samples() -> None:
     made = cases(n=12)
     before = [replace(s, n_samples=dict.fromkeys(range(10), 7)) for s in made.suspects]
@@ -455,6 +458,7 @@ def test_a_budget_that_is_spent_after_scoring_leaves_the_fitted_prior() -> None:
 
 
 @pytest.mark.parametrize("n_waves", [2, 4])
+@pytest.mark.slow
 def test_a_budget_that_is_spent_midway_leaves_what_the_waves_so_far_showed(n_waves: int) -> None:
     found = cut_short(cases(n=20), n_waves)
     sound(found)
@@ -462,6 +466,7 @@ def test_a_budget_that_is_spent_midway_leaves_what_the_waves_so_far_showed(n_wav
     assert found.trials.sum() > 0
 
 
+@pytest.mark.slow
 def test_the_scheduler_ends_it_when_tokens_are_spent() -> None:
     made = cases(n=20)
     found, progress = search(made, engine=made.engine(batch_size=8), budget=Budget(max_tokens=900))

@@ -79,6 +79,7 @@ def values(evaluations: list[Evaluation]) -> list[float]:
     return [evaluation.value for evaluation in evaluations]
 
 
+@pytest.mark.slow
 def test_a_state_is_worth_the_same_in_whatever_batch_it_is(guide: Guide) -> None:
     together = guide.evaluate(STATES)
     alone = [guide.evaluate([state])[0] for state in STATES]
@@ -112,6 +113,7 @@ def test_the_fingerprint_is_that_of_the_contents(folder: Path, tmp_path: Path) -
     assert load_guide(copy, device="cpu").fingerprint != before
 
 
+@pytest.mark.slow
 def test_a_guide_that_is_saved_and_loaded_says_the_same(tmp_path: Path) -> None:
     guide = TwoHeads.begin(WEIGHTS, device="cpu")
     torch.nn.init.normal_(guide.network.heads["value"].weight, std=0.1)

@@ -125,6 +125,7 @@ SCORES = TOKENS.map(lambda tokens: Score(tuple(p for p, _ in tokens), tuple(e fo
 
 
 @given(COMPLETIONS | CHOICES | SCORES | EVALUATIONS)
+@pytest.mark.slow
 def test_every_answer_comes_back_bit_for_bit(answer: Answer) -> None:
     assert stored(answer) == answer
 

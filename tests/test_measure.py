@@ -196,6 +196,7 @@ def test_advantages_add_up_from_the_solve_rate_to_how_the_trace_ended() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.slow
 def test_the_provers_advantage_is_that_of_the_best_of_k(k: int) -> None:
     for _, steps in by_trace(measure(prover_k=k)):
         values, gains = steps["value"].to_list(), steps["advantage"].to_list()
@@ -264,6 +265,7 @@ def test_probes_are_the_rollouts_that_were_asked_for_and_count_as_trials() -> No
 
 
 @pytest.mark.parametrize(("algorithm", "n_human"), [("omega", 0), ("best_of_n", 2)])
+@pytest.mark.slow
 def test_samples_that_the_search_before_had_drawn_are_not_drawn_again(
     algorithm: str, n_human: int
 ) -> None:

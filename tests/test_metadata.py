@@ -116,6 +116,7 @@ def markdown(value: Any) -> str:
 
 
 @pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.slow
 def test_a_picture_is_a_small_png_that_fits_a_dialog(name: str) -> None:
     found = drawn(name)
     assert found is not None

@@ -632,6 +632,7 @@ def test_one_engine_serves_several_event_loops_over_the_same_connections(opened:
         assert server.open_connections == 1
 
 
+@pytest.mark.slow
 def test_closing_leaves_no_connection_and_no_thread() -> None:
     before = threading.active_count()
     with OpenAIServer(delay_s=0.05) as server:
@@ -771,6 +772,7 @@ def test_with_random_faults_nothing_is_lost_doubled_or_changed(
         assert len(server.generating()) == n_before
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_loses_nothing_that_was_answered(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with OpenAIServer() as server:

@@ -63,6 +63,7 @@ def test_a_link_goes_on_pointing_to_the_folder(tmp_path: Path) -> None:
         *("figures/mine.svg", "sft/mine-00000-of-00001.parquet"),
     ],
 )
+@pytest.mark.slow
 def test_a_folder_with_anything_of_somebody_else_is_refused(foreign: str, tmp_path: Path) -> None:
     write(tmp_path / "repo")
     path = tmp_path / "repo" / foreign
@@ -102,6 +103,7 @@ def test_a_further_document_that_was_changed_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["README.md", "datagen.json", "figures", "sft", "a/b.html", "../b.html", ".b", ""]
 )
+@pytest.mark.slow
 def test_a_further_document_needs_a_name_of_its_own(name: str, tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="a further document cannot be called"):
         write(tmp_path / "repo", further=lambda _: {name: "text"})

@@ -391,6 +391,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("answer", HOSTILE, ids=lambda answer: answer[:20])
+@pytest.mark.slow
 def test_a_hostile_answer_costs_at_most_the_time_limit(
     impatient: MathVerifier, answer: str
 ) -> None:
@@ -480,6 +481,7 @@ def test_a_forked_process_starts_workers_of_its_own() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=REPOSITORY)
 
 
+@pytest.mark.slow
 def test_importing_the_verifiers_does_not_import_computer_algebra() -> None:
     code = "import sys, datagen.verify; assert not {'sympy', 'math_verify'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=REPOSITORY)
