@@ -9,11 +9,10 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from assets.versions import made_by, shard_versions
+from assets.versions import made_by
 from assets.workspace import Workspace
-from datagen.config import Settings
 from datagen.errors import SeedError
-from datagen.shards import Refusal, refuse, refused_at, shard_folder
+from datagen.shards import Refusal, refuse, refused_at
 
 
 def note_refusal(workspace: Workspace, reasons: Mapping[str, str]) -> None:
@@ -31,7 +30,12 @@ def noting_unusable(workspace: Workspace) -> Generator[None]:
         raise
 
 
-def standing_refusal(out: Path, shard: str, settings: Settings) -> Refusal | None:
-    """Why a shard would be refused again if it were made today; ``None`` if it might not be."""
-    found = refused_at(shard_folder(out, shard))
-    return found if found and found.versions == shard_versions(out, shard, settings) else None
+def standing_refusal(folder: Path, versions: Mapping[str, str]) -> Refusal | None:
+    """Why a shard would be refused again if it were made today; ``None`` if it might not be.
+
+    Args:
+        folder: of the shard.
+        versions: today's, as of :func:`assets.versions.shard_versions`.
+    """
+    found = refused_at(folder)
+    return found if found and found.versions == versions else None

@@ -7,6 +7,7 @@ from assets.automation.jobs import make_shard, take_in_seeds
 from assets.parquet_io import table_path
 from assets.refusals import standing_refusal
 from assets.shards import know_shards
+from assets.versions import shard_versions
 from assets.workspace import Workspace, default_settings
 from datagen.shards import MAIN, find_sources, shard_folder
 
@@ -28,9 +29,10 @@ def new_seeds(
     if found.sources:
         asked.append(ask_for(context.instance, take_in_seeds.name, found.mark))
     for shard in know_shards(context.instance, workspace.root):
-        if shard == MAIN or table_path(shard_folder(workspace.root, shard), "seeds").exists():
+        folder = shard_folder(workspace.root, shard)
+        if shard == MAIN or table_path(folder, "seeds").exists():
             continue
-        if standing_refusal(workspace.root, shard, workspace.settings):
+        if standing_refusal(folder, shard_versions(workspace.root, shard, workspace.settings)):
             asked.append(dg.SkipReason(f"{shard} was refused; `datagen shards` says why"))
         else:
             asked.append(ask_for(context.instance, make_shard.name, shard, partition=shard))

@@ -27,12 +27,13 @@ def nightly(
     requests: list[dg.RunRequest] = []
     refused: list[str] = []
     for shard in know_shards(context.instance, workspace.root):
-        if refusal := standing_refusal(workspace.root, shard, workspace.settings):
+        folder = shard_folder(workspace.root, shard)
+        versions = shard_versions(workspace.root, shard, workspace.settings)
+        if refusal := standing_refusal(folder, versions):
             refused.append(f"{shard} was refused ({', '.join(refusal.reasons)})")
             context.log.warning(f"{refused[-1]}; `datagen shards` says why")
             continue
-        before = accepted_at(shard_folder(workspace.root, shard))
-        versions = shard_versions(workspace.root, shard, workspace.settings)
+        before = accepted_at(folder)
         stale = stale_assets(versions, before[1] if before else None)
         if stale and not is_active(context.instance, make_shard.name, shard):
             requests.append(

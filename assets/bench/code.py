@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.bench.figures import write_figures
+from assets.bench.tables import figures_table
 from datagen.bench.code import FIGURES, QUICK, CodeReport, Plan, bench_code
 from datagen.config import Settings
 from datagen.engines.registry import open_engine
@@ -158,12 +159,9 @@ def _routes(detail: dict[str, Any]) -> Table:
     """Thoughts and their claims, by who wrote them."""
     routes = detail["thoughts"]["routes"]
     n_attempts = max((len(found["attempts"]) for found in routes.values()), default=1)
-    table = Table(title="thoughts", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("route", no_wrap=True)
     revisions = [f"revision {idx}" for idx in range(1, n_attempts)]
     columns = ("first try", *revisions, "round trips", "without thought", "claims", "false")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = figures_table("thoughts", "route", *columns)
     for route, found in routes.items():
         claims = detail["claims"]["routes"].get(route)
         counts = [claims[kind] for kind in ("verified", "failed")] if claims else []
@@ -188,10 +186,7 @@ def _errors(detail: dict[str, Any]) -> Table:
         "operator, by the round trip": operators["by_round_trip"],
         "operator, by either": operators["by_either"],
     }
-    table = Table(title="planted errors", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("changed, found", no_wrap=True)
-    for name in ("share", "[95 %]", "n"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = figures_table("planted errors", "changed, found", "share", "[95 %]", "n")
     for name, one in found.items():
         if one is not None:
             table.add_row(name, _number(one["value"]), _interval(one), str(one["n"]))

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.bench.figures import write_figures
+from assets.bench.tables import figures_table
 from datagen.bench.curation import QUICK, CurationReport, Plan, bench_curation
 
 _WIDTH: Final = 100
@@ -55,7 +56,7 @@ def run_curate_bench(
 
 
 def _figures(report: CurationReport) -> Table:
-    table = _table("", "figure", "value", "target", "met")
+    table = figures_table("", "figure", "value", "target", "met")
     table.add_column("meaning", style="dim")
     rows = report.figures["rows"]
     table.add_row("rows", f"{rows:,}", "", "", "traces, as they were generated")
@@ -68,7 +69,7 @@ def _figures(report: CurationReport) -> Table:
 
 
 def _found(report: CurationReport) -> Table:
-    table = _table("what was planted", "group", "kind", "found", "of")
+    table = figures_table("what was planted", "group", "kind", "found", "of")
     for group, kinds in report.found.items():
         for k, (kind, (n, of)) in enumerate(kinds.items()):
             table.add_row("" if k else group, kind, f"{n:,}", f"{of:,}")
@@ -76,7 +77,7 @@ def _found(report: CurationReport) -> Table:
 
 
 def _accused(report: CurationReport) -> Table:
-    table = _table("what was not", "group", "called so", "of")
+    table = figures_table("what was not", "group", "called so", "of")
     accused = {"written questions called contaminated": report.innocent, **report.accused}
     for group, (n, of) in accused.items():
         table.add_row(group, f"{n:,}", f"{of:,}")
@@ -84,20 +85,12 @@ def _accused(report: CurationReport) -> Table:
 
 
 def _stages(report: CurationReport) -> Table:
-    table = _table("time", "stage", "seconds", "rows published")
+    table = figures_table("time", "stage", "seconds", "rows published")
     for stage, seconds in report.run.stages.items():
         n = report.run.rows.get(stage)
         table.add_row(stage, f"{seconds:.1f}", "" if n is None else f"{n:,}")
     table.caption = f"the published folder has {report.run.n_bytes / 1e6:,.0f} MB"
     table.caption_justify = "left"
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title or None, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

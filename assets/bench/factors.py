@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.bench.figures import write_figures
+from assets.bench.tables import figures_table
 from datagen.bench.factors import FactorReport, bench_factors, confusion_plot
 
 _WIDTH: Final = 100
@@ -60,7 +61,7 @@ def _print(console: Console, report: FactorReport) -> None:
 
 def _figures(report: FactorReport) -> Table:
     figures, detail = report.figures, report.detail
-    table = _table("", "figure", "value", "target", "met")
+    table = figures_table("", "figure", "value", "target", "met")
     table.add_column("meaning", style="dim")
     met = figures["macro_f1"] >= _LEAST_MACRO_F1
     told = "yes" if met else Text("no", style="bold red")
@@ -91,7 +92,7 @@ def _figures(report: FactorReport) -> Table:
 
 def _factors(report: FactorReport) -> Table:
     """F1 of each factor, the worst first, and what it is most often taken for."""
-    table = _table("factors", "factor", "F1", "steps", "taken for")
+    table = figures_table("factors", "factor", "F1", "steps", "taken for")
     order = sorted(
         range(len(report.factors)), key=lambda k: report.figures["f1"][report.factors[k].value]
     )
@@ -106,21 +107,13 @@ def _factors(report: FactorReport) -> Table:
 
 def _styles(detail: dict[str, Any]) -> Table:
     unseen = detail.get("unseen_styles", {})
-    table = _table("styles", "style", "macro-F1", "steps", "never seen", "steps")
+    table = figures_table("styles", "style", "macro-F1", "steps", "never seen", "steps")
     for style, found in detail["styles"].items():
         new = unseen.get(style)
         told = (_number(new["macro_f1"]), str(new["n"])) if new else ("", "")
         table.add_row(style, _number(found["macro_f1"]), str(found["n"]), *told)
     table.caption = "of the factors that occur; never seen: trained without the style, on all of it"
     table.caption_justify = "left"
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title or None, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
